@@ -1,0 +1,347 @@
+"""headrace.yaml -> Recipe. Every mistake of a file is reported at once, with its line, value and cure.
+
+YAML 1.2 through ruamel (labels such as `yes` and `on` stay text), shape and values through pydantic; the
+options of a plug-in are checked by the class that the plug-in names, in the same pass.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from headrace import plugins
+from headrace.errors import Conflict, HeadraceError, NotFound, RecipeError
+from headrace.records import Channel
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Detail = Literal["email", "phone", "card", "identity", "key", "ip"]
+
+
+class Section(BaseModel):
+    """Base of every part of the recipe: unknown keys are mistakes, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskRecipe(Section):
+    """What is asked of the model."""
+
+    kind: Literal["classify"] = "classify"
+    base: str = "all-MiniLM-L6-v2"
+    labels: tuple[str, ...] = ()
+    longest: int = Field(default=128, ge=8, le=512, description="tokens read of a text")
+    prefix: str | None = Field(
+        default=None, description="put before each text; None takes what the base wants"
+    )
+
+
+class ChannelRecipe(Section):
+    """Who asks."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    language: str = ""
+    owner: str = ""
+    daily_quota: int | None = Field(default=None, ge=1)
+    share: bool = Field(True, description="its examples may train the shared adapter")
+
+
+class SourceRecipe(Section):
+    """Where rows come from, for one (task, channel)."""
+
+    channel: str
+    task: str
+    connector: str = "files"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CleanRecipe(Section):
+    """What is rejected, marked or masked."""
+
+    longest: int = Field(default=4000, ge=1, description="characters of a text")
+    near_duplicate: float = Field(default=0.85, gt=0, le=1, description="Jaccard index of character 5-grams")
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    mask: tuple[Detail, ...] = ("email", "phone", "card", "identity", "key")
+    conflicts: Literal["reject", "majority"] = "reject"
+
+
+class TrainRecipe(Section):
+    """How examples become an adapter."""
+
+    method: str = Field(
+        default="auto", description="auto tries head, then lora, and keeps what validation says pays"
+    )
+    options: dict[str, Any] = Field(default_factory=dict)
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    own_adapters: bool = True
+    correction_weight: float = Field(
+        default=1.0, gt=0, description="weight of an example that came from feedback"
+    )
+
+
+class GateRecipe(Section):
+    """What a challenger must show before it is released."""
+
+    margin: float = Field(default=1.0, ge=0, le=100, description="points of accuracy that a release may lose")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class MemoryRecipe(Section):
+    """How far a correction reaches before the next turn."""
+
+    enabled: bool = True
+    radius: float | None = Field(
+        default=None, gt=0, lt=1, description="None learns it from the task's examples"
+    )
+
+
+class ServeRecipe(Section):
+    """How the server listens and gathers."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    batch: int = Field(default=32, ge=1, le=1024, description="rows of one inference at most")
+    queue: int = Field(default=1024, ge=1, description="rows waiting at most; beyond it 503")
+    body: int = Field(default=1_000_000, ge=1024, description="bytes of a request at most; beyond it 413")
+    threads: int = Field(default=1, ge=1, le=64)
+
+
+class Recipe(Section):
+    """The whole of headrace.yaml."""
+
+    name: Name
+    seed: int = Field(default=0, ge=0)
+    store: str = "store.db"
+    tasks: dict[Name, TaskRecipe] = Field(default_factory=dict)
+    channels: dict[Name, ChannelRecipe] = Field(default_factory=dict)
+    sources: dict[Name, SourceRecipe] = Field(default_factory=dict)
+    clean: CleanRecipe = CleanRecipe()
+    train: TrainRecipe = TrainRecipe()
+    gate: GateRecipe = GateRecipe()
+    memory: MemoryRecipe = MemoryRecipe()
+    serve: ServeRecipe = ServeRecipe()
+
+    def channel(self, name: str) -> Channel:
+        """The channel called `name`; NotFound names the nearest."""
+        found = self.channels.get(name)
+        if found is None:
+            raise NotFound(f"there is no channel {name!r}.", cure=_nearest(name, self.channels))
+        return Channel(name, found.tasks, found.language, found.owner, found.daily_quota)
+
+    def task(self, name: str) -> TaskRecipe:
+        """The task called `name`; NotFound names the nearest."""
+        found = self.tasks.get(name)
+        if found is None:
+            raise NotFound(f"there is no task {name!r}.", cure=_nearest(name, self.tasks))
+        return found
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every (task, channel), in the file's order."""
+        return [(task, name) for name, channel in self.channels.items() for task in channel.tasks]
+
+    def channels_of(self, task: str) -> list[str]:
+        """The channels that ask this task."""
+        return [name for name, channel in self.channels.items() if task in channel.tasks]
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    path: tuple[str | int, ...]
+    text: str
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in `path`.
+
+    Raises RecipeError with all mistakes, NotFound where the file is absent.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"no recipe at {path}.", cure="Run: headrace init") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            [f"line {_line_of(path, error.start)}: not UTF-8. Save the file as UTF-8."]
+        ) from None
+    return parse(text, where=str(path))
+
+
+def parse(text: str, *, where: str = "headrace.yaml") -> Recipe:
+    """The recipe in a YAML text; raises RecipeError with every mistake."""
+    tree = _tree(text, where)
+    if not isinstance(tree, Mapping):
+        raise RecipeError(
+            ["line 1: the file must map keys to values, for example `name: my-shop`."], where=where
+        )
+    mistakes: list[_Mistake] = []
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        mistakes += [_shape_mistake(details) for details in error.errors()]
+    mistakes += _references(tree)
+    mistakes += _plugin_options(tree)
+    if mistakes or recipe is None:
+        lines = sorted({(_line(tree, m.path), f"{_dotted(m.path)}: {m.text}") for m in mistakes})
+        raise RecipeError([f"line {line}: {said}" for line, said in lines], where=where)
+    return recipe
+
+
+def edit(path: Path, section: str, name: str, value: Mapping[str, object] | None) -> None:
+    """Set (or, with None, remove) `section.name` in a recipe file, its comments kept.
+
+    Raises Conflict where the name exists already, NotFound where there is nothing to remove.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    entries = tree.setdefault(section, {})
+    if entries is None:
+        entries = tree[section] = {}
+    noun = section.rstrip("s")
+    if value is None and name not in entries:
+        raise NotFound(f"there is no {noun} {name!r}.", cure=_nearest(name, entries))
+    if value is not None and name in entries:
+        raise Conflict(f"{noun} {name!r} exists already.", where=str(path), cure="Edit it in the file.")
+    if value is None:
+        del entries[name]
+    else:
+        entries[name] = dict(value)
+    out = io.StringIO()
+    yaml.dump(tree, out)
+    parse(out.getvalue(), where=str(path))
+    path.write_text(out.getvalue(), encoding="utf-8")
+
+
+def _tree(text: str, where: str) -> Any:
+    try:
+        return YAML().load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        said = str(error.problem).splitlines()[0] if error.problem else "a key stands twice"
+        raise RecipeError([f"line {line}: {said}. Keep one of the two."], where=where) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise RecipeError(
+            [f"line {mark.line + 1 if mark else 1}: not YAML: {error.problem}."], where=where
+        ) from None
+    except YAMLError as error:
+        raise RecipeError([f"line 1: not YAML: {str(error).splitlines()[0]}."], where=where) from None
+
+
+def _shape_mistake(details: ErrorDetails) -> _Mistake:
+    path = tuple(part for part in details["loc"] if part != "[key]")
+    if details["type"] == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        return _Mistake(path, f"unknown key. {_nearest(str(path[-1]), known)}")
+    if details["type"] == "missing":
+        return _Mistake(path, "is missing. Add it.")
+    value = details["input"]
+    return _Mistake(path, f"{_short(value)}: {details['msg'][0].lower()}{details['msg'][1:]}.")
+
+
+def _keys_at(path: Sequence[str | int]) -> Sequence[str]:
+    """The keys that the section at `path` may have."""
+    section: Any = Recipe
+    for part in path:
+        if isinstance(section, type) and issubclass(section, Section) and part in section.model_fields:
+            kind = section.model_fields[str(part)].annotation
+            section = get_args(kind)[1] if get_args(kind)[1:] else kind
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else []
+
+
+def _references(tree: Mapping[str, Any]) -> Iterator[_Mistake]:
+    tasks, channels = _entries(tree, "tasks"), _entries(tree, "channels")
+    for name, channel in channels.items():
+        listed = channel.get("tasks") if isinstance(channel, Mapping) else None
+        for i, task in enumerate(
+            listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
+        ):
+            if task not in tasks:
+                yield _Mistake(
+                    ("channels", name, "tasks", i), f"there is no task {task!r}. {_nearest(task, tasks)}"
+                )
+    for name, source in _entries(tree, "sources").items():
+        for key, known in (("task", tasks), ("channel", channels)):
+            value = source.get(key) if isinstance(source, Mapping) else None
+            if isinstance(value, str) and value not in known:
+                yield _Mistake(
+                    ("sources", name, key), f"there is no {key} {value!r}. {_nearest(value, known)}"
+                )
+
+
+def _plugin_options(tree: Mapping[str, Any]) -> Iterator[_Mistake]:
+    for name, source in _entries(tree, "sources").items():
+        if isinstance(source, Mapping):
+            connector = source.get("connector", "files")
+            yield from _options(
+                "connectors", connector, source.get("options"), ("sources", name), "connector"
+            )
+    train = tree.get("train")
+    if isinstance(train, Mapping) and train.get("method", "auto") != "auto":
+        yield from _options("methods", train["method"], train.get("options"), ("train",), "method")
+
+
+def _options(kind: str, part: Any, given: Any, path: tuple[str, ...], key: str) -> Iterator[_Mistake]:
+    if not isinstance(part, str):
+        return
+    try:
+        known = plugins.options(kind, part)
+    except HeadraceError as error:
+        yield _Mistake((*path, key), error.message)
+        return
+    try:
+        known.model_validate(given or {})
+    except ValidationError as error:
+        for details in error.errors():
+            inner = _shape_mistake(details)
+            text = inner.text
+            if details["type"] == "extra_forbidden":
+                text = f"unknown key. {_nearest(str(inner.path[-1]), known.model_fields)}"
+            yield _Mistake((*path, "options", *inner.path), text)
+
+
+def _entries(tree: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    found = tree.get(section)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _line(tree: Any, path: Sequence[str | int]) -> int:
+    """The line of the deepest part of `path` that stands in the file, from 1."""
+    line, node = 1, tree
+    for part in path:
+        marks = getattr(node, "lc", None)
+        if marks is None or marks.data is None or part not in marks.data:
+            break
+        line = marks.data[part][0] + 1
+        node = node[part]
+    return line
+
+
+def _line_of(path: Path, offset: int) -> int:
+    return path.read_bytes()[:offset].count(b"\n") + 1
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in path) or "the file"
+
+
+def _nearest(name: object, known: Mapping[str, object] | Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"Known: {', '.join(known)}." if known else "There are none yet."
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,209 @@
+"""The nouns, the same in code, command line, HTTP, database and docs.
+
+Frozen dataclasses on the standard library alone. Every record carries the ids it came from, so that an
+answer can be traced to the rows that taught it. Times are UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+Origin = Literal["source", "feedback", "owner"]
+Verdict = Literal["right", "wrong", "correction"]
+Clock = Callable[[], datetime]
+IdMaker = Callable[[str], str]
+Json = Mapping[str, object]
+
+
+def utc_now() -> datetime:
+    """The default clock."""
+    return datetime.now(UTC)
+
+
+def random_id(kind: str) -> str:
+    """The default id maker: the kind's prefix and 80 random bits, for example `ans_3f2c...`."""
+    return f"{kind}_{os.urandom(10).hex()}"
+
+
+def content_id(kind: str, *parts: str) -> str:
+    """An id that is the hash of `parts`: the same parts give the same id on every machine."""
+    digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{kind}_{digest[:24]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where users are: own site, a partner, a messenger, a community. Stands in headrace.yaml."""
+
+    name: str
+    tasks: tuple[str, ...]
+    language: str = ""
+    owner: str = ""
+    daily_quota: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A channel's key. Only its SHA-256 is stored; `hint` is the part that may be shown again."""
+
+    id: str
+    channel: str
+    digest: str
+    hint: str
+    created: datetime
+    revoked: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that came in. Its id is the hash of channel, task, source and content: twice adds nothing.
+
+    `place` names file and line, or query and key; `masked` counts the private details replaced in `text`.
+    """
+
+    id: str
+    channel: str
+    task: str
+    source: str
+    text: str
+    label: str | None
+    split: Split | None
+    place: str
+    at: datetime
+    origin: Origin = "source"
+    masked: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row in quarantine, with the reason; `content` is what came in, private details masked."""
+
+    id: str
+    channel: str
+    task: str
+    source: str
+    place: str
+    content: str
+    label: str | None
+    reason: str
+    detail: str
+    at: datetime
+    row: str | None = None
+    restored: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A clean row with a label. Its id is its row's; `split` is fixed for good.
+
+    `same_as` names the first of its near-duplicates, whose split it shares.
+    """
+
+    id: str
+    channel: str
+    task: str
+    text: str
+    label: str
+    split: Split
+    origin: Origin
+    at: datetime
+    same_as: str | None = None
+    golden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Weights of one (task, channel) at one version; `channel` None is the task's shared adapter.
+
+    `files` maps names to the SHA-256 of artifacts; `lineage` says what it was made from: method, seed,
+    digest of its examples, recipe, parent.
+    """
+
+    id: str
+    task: str
+    channel: str | None
+    base: str
+    labels: tuple[str, ...]
+    files: Mapping[str, str]
+    lineage: Json
+    size: int
+    seconds: float
+    at: datetime
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an adapter scored on the held-out examples of one channel, with intervals."""
+
+    id: str
+    adapter: str
+    task: str
+    channel: str
+    figures: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Which adapter serves which (task, channel) since when, by what evidence; append-only."""
+
+    id: str
+    task: str
+    channel: str
+    adapter: str
+    at: datetime
+    evidence: Json
+    kind: Literal["release", "rollback"] = "release"
+    previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was said to whom, by which adapter, how sure; `because` names the correction that decided."""
+
+    id: str
+    channel: str
+    task: str
+    text: str
+    label: str
+    confidence: float
+    release: str
+    adapter: str
+    at: datetime
+    because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a user said of an answer. A correction carries the right label."""
+
+    id: str
+    answer: str
+    channel: str
+    task: str
+    text: str
+    verdict: Verdict
+    label: str | None
+    at: datetime
+    person: str | None = None
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of history that is not a release: a turn, a refusal, a key revoked."""
+
+    id: str
+    kind: str
+    task: str | None
+    channel: str | None
+    message: str
+    evidence: Json
+    at: datetime

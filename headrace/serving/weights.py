@@ -1,0 +1,123 @@
+"""A transformers folder of the BERT family -> arrays, without torch: config.json and model.safetensors.
+
+BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019; also XLM-R) differ here only in where positions start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from headrace.errors import ArtifactError
+
+Array = npt.NDArray[np.float32]
+QUERY, KEY, VALUE = "attention.self.query", "attention.self.key", "attention.self.value"
+ATTENTION_OUT, UP, DOWN = "attention.output.dense", "intermediate.dense", "output.dense"
+MODULES = (QUERY, KEY, VALUE, ATTENTION_OUT, UP, DOWN)
+_NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+_FAMILY = {"bert", "roberta", "xlm-roberta"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One encoder layer: `weight[module]` is [in, out], `bias[module]` [out], `norms` (gain, bias) pairs."""
+
+    weight: Mapping[str, Array]
+    bias: Mapping[str, Array]
+    norms: tuple[tuple[Array, Array], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Bert:
+    """The encoder: `words` [V, d], `positions` [P, d] with token type 0 already added, `norm` (gain, bias)."""
+
+    words: Array
+    positions: Array
+    norm: tuple[Array, Array]
+    layers: tuple[Layer, ...]
+    heads: int
+    epsilon: float
+
+    @property
+    def hidden(self) -> int:
+        """The width d."""
+        return int(self.words.shape[1])
+
+
+def read_bert(folder: Path) -> Bert:
+    """The weights in `folder`; raises ArtifactError where a file is missing, damaged or of another family."""
+    config = _config(folder)
+    try:
+        with safe_open(folder / "model.safetensors", framework="np") as file:
+            return _assemble(_Reader(file, folder), config)
+    except (OSError, SafetensorError, TypeError) as error:
+        raise ArtifactError(
+            f"its weights cannot be read: {error}.",
+            where=str(folder / "model.safetensors"),
+            cure="Give a folder with float32 or float16 weights in safetensors.",
+        ) from error
+
+
+class _Reader:
+    """Tensors by their name without the model's prefix (`bert.`, `roberta.`), as float32."""
+
+    def __init__(self, file: Any, folder: Path) -> None:
+        self._file, self._folder = file, folder
+        anchor = "embeddings.word_embeddings.weight"
+        found = [name for name in file.keys() if name.endswith(anchor)]  # noqa: SIM118
+        self._prefix = found[0].removesuffix(anchor) if found else ""
+        self._names = set(file.keys())
+
+    def __call__(self, name: str) -> Array:
+        full = self._prefix + name
+        if full not in self._names:
+            raise ArtifactError(f"the tensor {full!r} is missing.", where=str(self._folder))
+        return np.ascontiguousarray(self._file.get_tensor(full), dtype=np.float32)
+
+    def norm(self, name: str) -> tuple[Array, Array]:
+        return self(f"{name}.weight"), self(f"{name}.bias")
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    try:
+        config: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"config.json cannot be read: {error}.", where=str(folder)) from error
+    if config.get("model_type") not in _FAMILY or config.get("hidden_act") != "gelu":
+        raise ArtifactError(
+            f"a {config.get('model_type')!r} model with {config.get('hidden_act')!r} cannot be exported.",
+            where=str(folder),
+            cure=f"Use a base of the family {', '.join(sorted(_FAMILY))} with gelu.",
+        )
+    return config
+
+
+def _assemble(read: _Reader, config: Mapping[str, Any]) -> Bert:
+    positions = read("embeddings.position_embeddings.weight")
+    if config["model_type"] != "bert":
+        positions = positions[int(config["pad_token_id"]) + 1 :]
+    return Bert(
+        words=read("embeddings.word_embeddings.weight"),
+        positions=positions + read("embeddings.token_type_embeddings.weight")[0],
+        norm=read.norm("embeddings.LayerNorm"),
+        layers=tuple(_layer(read, i) for i in range(int(config["num_hidden_layers"]))),
+        heads=int(config["num_attention_heads"]),
+        epsilon=float(config["layer_norm_eps"]),
+    )
+
+
+def _layer(read: _Reader, number: int) -> Layer:
+    place = f"encoder.layer.{number}"
+    first, second = (read.norm(f"{place}.{name}") for name in _NORMS)
+    return Layer(
+        weight={m: np.ascontiguousarray(read(f"{place}.{m}.weight").T) for m in MODULES},
+        bias={m: read(f"{place}.{m}.bias") for m in MODULES},
+        norms=(first, second),
+    )

@@ -1,0 +1,70 @@
+"""What must survive: tables, migrations and artifacts.
+
+The flywheel's circle lives here, never in imports: each package writes records that the next one reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from headrace.errors import NotFound
+from headrace.store.access import Keys, Turns, TurnState, Usage
+from headrace.store.answers import Answers, Feedbacks, Replies, Reply
+from headrace.store.artifacts import Artifacts
+from headrace.store.database import Database
+from headrace.store.examples import Examples
+from headrace.store.releases import History
+from headrace.store.rows import Added, Cursors, Quarantine, Rows
+
+__all__ = ["Added", "Database", "Reply", "Store", "TurnState"]
+
+
+class Store:
+    """A project's store: one attribute a noun, and the folder of artifacts."""
+
+    def __init__(self, database: Database, artifacts: Artifacts) -> None:
+        self.database = database
+        self.artifacts = artifacts
+        self.rows = Rows(database)
+        self.quarantine = Quarantine(database)
+        self.cursors = Cursors(database)
+        self.examples = Examples(database)
+        self.history = History(database)
+        self.answers = Answers(database)
+        self.feedback = Feedbacks(database)
+        self.replies = Replies(database)
+        self.keys = Keys(database)
+        self.usage = Usage(database)
+        self.turns = Turns(database)
+
+    @classmethod
+    def open(cls, location: str, folder: Path, *, create: bool = False) -> Store:
+        """Open the store at `location`, a file within `folder` or a database URL, its schema upgraded.
+
+        Artifacts stand in `folder`/artifacts. Raises NotFound where there is no store and `create` is False,
+        StoreError where it cannot be opened.
+        """
+        url = location
+        if "://" not in location:
+            path = (folder / location).resolve()
+            if not create and not path.is_file():
+                raise NotFound(f"no store at {path}.", cure="Run: headrace init")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            url = f"sqlite:///{path}"
+        database = Database(url)
+        database.upgrade()
+        return cls(database, Artifacts(folder / "artifacts"))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction over several of the `_in` calls."""
+        with self.database.write() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.close()

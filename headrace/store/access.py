@@ -1,0 +1,126 @@
+"""Keys and usage of channels, and the state of turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from headrace.errors import NotFound
+from headrace.records import Key
+from headrace.store import tables
+from headrace.store.database import Database
+from headrace.store.table import adding, insert, record, values
+
+
+class Keys:
+    """Keys by digest; the key itself is never stored."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, key: Key) -> None:
+        """Store one key."""
+        with self._database.write() as connection:
+            connection.execute(tables.keys.insert(), values(key))
+
+    def list(self, channel: str | None = None) -> list[Key]:
+        """Keys, oldest first, revoked ones included."""
+        t = tables.keys
+        query = select(t).order_by(t.c.created, t.c.id)
+        query = query if channel is None else query.where(t.c.channel == channel)
+        with self._database.read() as connection:
+            return [record(Key, row) for row in connection.execute(query)]
+
+    def by_digest(self, digest: str) -> Key | None:
+        """The key with this SHA-256, revoked or not."""
+        t = tables.keys
+        with self._database.read() as connection:
+            found = connection.execute(select(t).where(t.c.digest == digest)).first()
+        return None if found is None else record(Key, found)
+
+    def revoke(self, key_id: str, at: datetime) -> Key:
+        """Switch a key off for good; twice keeps the first time. Raises NotFound."""
+        t = tables.keys
+        with self._database.write() as connection:
+            connection.execute(update(t).where(t.c.id == key_id, t.c.revoked.is_(None)).values(revoked=at))
+            found = connection.execute(select(t).where(t.c.id == key_id)).first()
+        if found is None:
+            raise NotFound(f"there is no key {key_id!r}.", cure="See: headrace key list")
+        return record(Key, found)
+
+
+class Usage:
+    """Questions asked by channel and UTC day."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def asked(self, channel: str, day: str) -> int:
+        """How many questions the channel has asked on that day (YYYY-MM-DD)."""
+        c = tables.usage.c
+        with self._database.read() as connection:
+            query = select(c.asked).where(c.channel == channel, c.day == day)
+            found: int | None = connection.execute(query).scalar()
+        return found or 0
+
+    def add(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Add questions by (channel, day)."""
+        t = tables.usage
+        with self._database.write() as connection:
+            for (channel, day), n in counts.items():
+                statement = insert(t, self._database.engine.dialect.name).values(
+                    channel=channel, day=day, asked=n
+                )
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[t.c.channel, t.c.day], set_={"asked": t.c.asked + n}
+                    )
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """A turn as it stands: its steps so far, as JSON."""
+
+    id: str
+    state: Mapping[str, object]
+    started: datetime
+    finished: datetime | None = None
+
+
+class Turns:
+    """Turns of the flywheel, so that a killed one is continued."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self) -> TurnState | None:
+        """The turn that was begun and not finished."""
+        t = tables.turns
+        with self._database.read() as connection:
+            query = select(t).where(t.c.finished.is_(None)).order_by(t.c.started.desc())
+            found = connection.execute(query).first()
+        return None if found is None else record(TurnState, found)
+
+    def begin(self, turn: TurnState) -> None:
+        """Store a new turn."""
+        with self._database.write() as connection:
+            connection.execute(adding(tables.turns, self._database.engine.dialect.name), values(turn))
+
+    def save(self, turn_id: str, state: Mapping[str, object], finished: datetime | None = None) -> None:
+        """Store how far it got; `finished` ends it."""
+        t = tables.turns
+        with self._database.write() as connection:
+            connection.execute(
+                update(t).where(t.c.id == turn_id).values(state=dict(state), finished=finished)
+            )
+
+    def list(self, limit: int = 100) -> list[TurnState]:
+        """Turns, newest first."""
+        t = tables.turns
+        with self._database.read() as connection:
+            query = select(t).order_by(t.c.started.desc()).limit(limit)
+            return [record(TurnState, row) for row in connection.execute(query)]

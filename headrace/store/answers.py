@@ -1,0 +1,143 @@
+"""Answers that were given, what users said of them, and replies kept for retries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from headrace.errors import NotFound
+from headrace.records import Answer, Feedback
+from headrace.store import tables
+from headrace.store.database import Database
+from headrace.store.table import adding, batches, record, values
+
+
+class Answers:
+    """Answers, durable before they are sent."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.engine.dialect.name
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Store answers in one transaction; `database.write` returns once it is on disk."""
+        with self._database.write() as connection:
+            self.add_in(connection, answers)
+
+    def add_in(self, connection: Connection, answers: Sequence[Answer]) -> None:
+        """Like `add`, inside a transaction of the caller's."""
+        if answers:
+            connection.execute(adding(tables.answers, self._dialect), [values(a) for a in answers])
+
+    def get(self, answer_id: str, *, channel: str | None = None) -> Answer:
+        """One answer; that of another channel is not found, in the same words as an id nobody has."""
+        t = tables.answers
+        with self._database.read() as connection:
+            found = connection.execute(select(t).where(t.c.id == answer_id)).first()
+        if found is None or (channel is not None and found.channel != channel):
+            raise NotFound(
+                "there is no such answer.", where="answer", cure="Send the id that /v1/predict returned."
+            )
+        return record(Answer, found)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Answers by (task, channel)."""
+        c = tables.answers.c
+        with self._database.read() as connection:
+            query = select(c.task, c.channel, func.count()).group_by(c.task, c.channel)
+            return {(task, channel): n for task, channel, n in connection.execute(query)}
+
+
+class Feedbacks:
+    """What users said. `used` says that a turn has made an example of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.engine.dialect.name
+
+    def add(self, feedback: Feedback) -> None:
+        """Store one; it is durable when this returns. The same id twice counts once."""
+        with self._database.write() as connection:
+            self.add_in(connection, feedback)
+
+    def add_in(self, connection: Connection, feedback: Feedback) -> None:
+        """Like `add`, inside a transaction of the caller's."""
+        connection.execute(adding(tables.feedback, self._dialect), [values(feedback)])
+
+    def list(
+        self,
+        *,
+        task: str | None = None,
+        channel: str | None = None,
+        used: bool | None = None,
+        limit: int | None = None,
+    ) -> list[Feedback]:
+        """Feedback in the order in which it came."""
+        t = tables.feedback
+        query = select(t).order_by(t.c.seq)
+        for column, wanted in ((t.c.task, task), (t.c.channel, channel), (t.c.used, used)):
+            query = query if wanted is None else query.where(column == wanted)
+        query = query if limit is None else query.limit(limit)
+        with self._database.read() as connection:
+            return [record(Feedback, row) for row in connection.execute(query)]
+
+    def mark_used_in(self, connection: Connection, ids: Sequence[str]) -> None:
+        """Say that examples were made of these, inside a transaction of the caller's."""
+        t = tables.feedback
+        for batch in batches(ids, 900):
+            connection.execute(update(t).where(t.c.id.in_(batch)).values(used=True))
+
+    def version(self) -> int:
+        """A number that grows with every feedback; a server compares it to notice one."""
+        with self._database.read() as connection:
+            found: int | None = connection.execute(select(func.max(tables.feedback.c.seq))).scalar()
+        return found or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The first reply to an idempotency key; `status` None while its request is in flight."""
+
+    digest: str
+    status: int | None
+    body: str | None
+
+
+class Replies:
+    """First replies by (channel, idempotency key), kept at least a day."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.engine.dialect.name
+
+    def claim(self, channel: str, key: str, digest: str, at: datetime) -> Reply | None:
+        """None where this request is the first with its key; else the reply (or the claim) of the first."""
+        t = tables.replies
+        row = {"channel": channel, "key": key, "digest": digest, "status": None, "body": None, "at": at}
+        with self._database.write() as connection:
+            made = connection.execute(adding(t, self._dialect).values(row).returning(t.c.key)).first()
+            if made is not None:
+                return None
+            found = connection.execute(select(t).where(t.c.channel == channel, t.c.key == key)).one()
+        return Reply(found.digest, found.status, found.body)
+
+    def keep(self, channel: str, key: str, status: int, body: str) -> None:
+        """Keep the first reply, 500s included."""
+        t = tables.replies
+        with self._database.write() as connection:
+            where = (t.c.channel == channel, t.c.key == key)
+            connection.execute(update(t).where(*where).values(status=status, body=body))
+
+    def release(self, channel: str, key: str) -> None:
+        """Forget a claim whose request was never carried out, so that it may be sent again."""
+        t = tables.replies
+        with self._database.write() as connection:
+            connection.execute(delete(t).where(t.c.channel == channel, t.c.key == key, t.c.status.is_(None)))
+
+    def forget_before(self, at: datetime) -> None:
+        """Drop replies older than `at`."""
+        with self._database.write() as connection:
+            connection.execute(delete(tables.replies).where(tables.replies.c.at < at))

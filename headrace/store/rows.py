@@ -1,0 +1,255 @@
+"""Rows as they came in, and the quarantine of what was rejected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from headrace.errors import NotFound
+from headrace.records import Rejected, Row, content_id
+from headrace.store import tables
+from headrace.store.database import Database
+from headrace.store.table import adding, batches, insert, record, values
+
+State = str  # new | clean | rejected | unlabelled
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What a call of `Rows.add` did: new rows, rows that an earlier run had brought, repeats in this run."""
+
+    new: int = 0
+    known: int = 0
+    repeated: int = 0
+
+    def __add__(self, other: Added) -> Added:
+        return Added(self.new + other.new, self.known + other.known, self.repeated + other.repeated)
+
+
+class Rows:
+    """Rows of every channel. Adding is idempotent: a row's id is the hash of its content."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.engine.dialect.name
+
+    def add(self, rows: Iterable[Row], *, run: str) -> Added:
+        """Store rows in transactions of 1,000.
+
+        A row that stands twice within one `run` goes to quarantine as a duplicate; one that an earlier run
+        brought adds nothing.
+        """
+        total = Added()
+        for batch in batches(rows, BATCH):
+            with self._database.write() as connection:
+                total += self._add(connection, batch, run)
+        return total
+
+    def add_in(self, connection: Connection, rows: Sequence[Row], *, run: str) -> Added:
+        """Like `add`, inside a transaction of the caller's."""
+        return self._add(connection, rows, run)
+
+    def _add(self, connection: Connection, batch: Sequence[Row], run: str) -> Added:
+        runs = self._runs(connection, [row.id for row in batch])
+        places = self._places(connection, [i for i, seen in runs.items() if seen == run])
+        fresh: dict[str, Row] = {}
+        repeats: list[Rejected] = []
+        for row in batch:
+            if row.id in fresh or runs.get(row.id) == run:
+                first = fresh[row.id].place if row.id in fresh else places[row.id]
+                if first != row.place:
+                    repeats.append(_repeat(row, first))
+            elif row.id not in runs:
+                fresh[row.id] = row
+        seen = [row.id for row in batch if row.id in runs and runs[row.id] != run]
+        self._insert(connection, list(fresh.values()), run)
+        if seen:
+            connection.execute(update(tables.rows).where(tables.rows.c.id.in_(seen)).values(run=run))
+        if repeats:
+            connection.execute(adding(tables.quarantine, self._dialect), [values(r) for r in repeats])
+        return Added(len(fresh), len(set(seen)), len(repeats))
+
+    def _runs(self, connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+        c = tables.rows.c
+        return {row.id: row.run for row in connection.execute(select(c.id, c.run).where(c.id.in_(ids)))}
+
+    def _places(self, connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+        c = tables.rows.c
+        if not ids:
+            return {}
+        return {row.id: row.place for row in connection.execute(select(c.id, c.place).where(c.id.in_(ids)))}
+
+    def _insert(self, connection: Connection, rows: Sequence[Row], run: str) -> None:
+        if not rows:
+            return
+        new = [values(row, run=run, state="new") for row in rows]
+        connection.execute(adding(tables.rows, self._dialect), new)
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for row in rows:
+            for kind, n in row.masked.items():
+                counts[row.task, row.channel, kind] += n
+        for (task, channel, kind), n in counts.items():
+            c = tables.masked.c
+            statement = insert(tables.masked, self._dialect).values(
+                task=task, channel=channel, kind=kind, count=n
+            )
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[c.task, c.channel, c.kind], set_={"count": c.count + n}
+                )
+            )
+
+    def pending(self, size: int = BATCH) -> Iterator[list[Row]]:
+        """Rows that `clean` has not seen, in the order in which they came, a batch at a time."""
+        last = 0
+        t = tables.rows
+        while True:
+            query = select(t).where(t.c.state == "new", t.c.seq > last).order_by(t.c.seq).limit(size)
+            with self._database.read() as connection:
+                found = connection.execute(query).all()
+            if not found:
+                return
+            last = found[-1].seq
+            yield [record(Row, row) for row in found]
+
+    def get(self, row_id: str) -> Row:
+        """One row by id; raises NotFound."""
+        with self._database.read() as connection:
+            found = connection.execute(select(tables.rows).where(tables.rows.c.id == row_id)).first()
+        if found is None:
+            raise NotFound(f"there is no row {row_id!r}.")
+        return record(Row, found)
+
+    def counts(self) -> dict[tuple[str, str, State], int]:
+        """Rows by (task, channel, state)."""
+        c = tables.rows.c
+        query = select(c.task, c.channel, c.state, func.count()).group_by(c.task, c.channel, c.state)
+        with self._database.read() as connection:
+            return {(t, ch, s): n for t, ch, s, n in connection.execute(query)}
+
+    def masked(self) -> dict[tuple[str, str, str], int]:
+        """Private details replaced, by (task, channel, kind)."""
+        with self._database.read() as connection:
+            c = tables.masked.c
+            query = select(c.task, c.channel, c.kind, c.count)
+            return {(t, ch, k): n for t, ch, k, n in connection.execute(query)}
+
+
+class Quarantine:
+    """Rejected rows with their reasons; nothing is thrown away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.engine.dialect.name
+
+    def add(self, rejected: Iterable[Rejected]) -> None:
+        """Keep what was rejected before it became a row; twice adds nothing."""
+        for batch in batches(rejected, BATCH):
+            with self._database.write() as connection:
+                connection.execute(adding(tables.quarantine, self._dialect), [values(r) for r in batch])
+
+    def list(
+        self,
+        *,
+        task: str | None = None,
+        channel: str | None = None,
+        reason: str | None = None,
+        limit: int = 100,
+    ) -> list[Rejected]:
+        """What waits there, newest first."""
+        t = tables.quarantine
+        query = select(t).where(t.c.restored.is_(None)).order_by(t.c.seq.desc()).limit(limit)
+        for column, wanted in ((t.c.task, task), (t.c.channel, channel), (t.c.reason, reason)):
+            query = query if wanted is None else query.where(column == wanted)
+        with self._database.read() as connection:
+            return [record(Rejected, row) for row in connection.execute(query)]
+
+    def get(self, rejected_id: str) -> Rejected:
+        """One by id; raises NotFound."""
+        t = tables.quarantine
+        with self._database.read() as connection:
+            found = connection.execute(select(t).where(t.c.id == rejected_id)).first()
+        if found is None:
+            raise NotFound(
+                f"nothing in quarantine is called {rejected_id!r}.", cure="See: headrace quarantine list"
+            )
+        return record(Rejected, found)
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """What waits there, by (task, channel, reason)."""
+        c = tables.quarantine.c
+        query = (
+            select(c.task, c.channel, c.reason, func.count())
+            .where(c.restored.is_(None))
+            .group_by(c.task, c.channel, c.reason)
+        )
+        with self._database.read() as connection:
+            return {(t, ch, r): n for t, ch, r, n in connection.execute(query)}
+
+    def mark_restored_in(self, connection: Connection, rejected_id: str, at: datetime) -> None:
+        """Say that it was taken back, inside a transaction of the caller's."""
+        t = tables.quarantine
+        connection.execute(update(t).where(t.c.id == rejected_id).values(restored=at))
+
+    def add_in(self, connection: Connection, rejected: Sequence[Rejected]) -> None:
+        """Like `add`, inside a transaction of the caller's."""
+        if rejected:
+            connection.execute(adding(tables.quarantine, self._dialect), [values(r) for r in rejected])
+
+
+class Cursors:
+    """How far each source was read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, source: str) -> object | None:
+        """The stored position of a source, None before the first run."""
+        c = tables.cursors.c
+        with self._database.read() as connection:
+            found = connection.execute(select(c.value).where(c.source == source)).first()
+        return None if found is None else found.value
+
+    def set(self, source: str, value: object) -> None:
+        """Remember the position of a source."""
+        statement = insert(tables.cursors, self._database.engine.dialect.name).values(
+            source=source, value=value
+        )
+        with self._database.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[tables.cursors.c.source], set_={"value": value}
+                )
+            )
+
+
+def set_states_in(connection: Connection, states: Mapping[str, State]) -> None:
+    """Give rows their new states, inside a transaction of the caller's."""
+    by_state: dict[str, list[str]] = {}
+    for row_id, state in states.items():
+        by_state.setdefault(state, []).append(row_id)
+    for state, ids in by_state.items():
+        for batch in batches(ids, BATCH):
+            connection.execute(update(tables.rows).where(tables.rows.c.id.in_(batch)).values(state=state))
+
+
+def _repeat(row: Row, first: str) -> Rejected:
+    rejected = Rejected(
+        id="",
+        channel=row.channel,
+        task=row.task,
+        source=row.source,
+        place=row.place,
+        content=row.text,
+        label=row.label,
+        reason="duplicate",
+        detail=f"the same as {first}",
+        at=row.at,
+        row=row.id,
+    )
+    return replace(rejected, id=content_id("q", row.id, row.place))

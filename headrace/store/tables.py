@@ -1,0 +1,245 @@
+"""The tables. Times are UTC, kept as ISO text so that both databases order and return them alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A UTC time as ISO 8601 text with microseconds."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Text of fixed width, so that text order is time order."""
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """The time again, in UTC."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def _id() -> Column[str]:
+    return Column("id", String(64), primary_key=True)
+
+
+def _pair(*, channel_null: bool = False) -> list[Column[Any]]:
+    return [
+        Column("task", String(64), nullable=False),
+        Column("channel", String(64), nullable=channel_null),
+    ]
+
+
+rows = Table(
+    "rows",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    *_pair(),
+    Column("source", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("label", Text),
+    Column("split", String(16)),
+    Column("place", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("masked", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+masked = Table(
+    "masked",
+    metadata,
+    Column("task", String(64), primary_key=True),
+    Column("channel", String(64), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    *_pair(),
+    Column("source", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("label", Text),
+    Column("reason", String(32), nullable=False, index=True),
+    Column("detail", Text, nullable=False),
+    Column("row", String(64)),
+    Column("at", Moment, nullable=False),
+    Column("restored", Moment),
+    sqlite_autoincrement=True,
+)
+
+examples = Table(
+    "examples",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    *_pair(),
+    Column("text", Text, nullable=False),
+    Column("text_key", String(64), nullable=False, index=True),
+    Column("label", Text, nullable=False),
+    Column("split", String(16), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("same_as", String(64)),
+    Column("golden", Boolean, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("examples_pair", "task", "channel", "split"),
+    sqlite_autoincrement=True,
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    _id(),
+    *_pair(channel_null=True),
+    Column("base", Text, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("lineage", JSON, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("parent", String(64)),
+    Column("at", Moment, nullable=False),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    _id(),
+    Column("adapter", String(64), ForeignKey("adapters.id"), nullable=False),
+    *_pair(),
+    Column("figures", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    *_pair(),
+    Column("adapter", String(64), ForeignKey("adapters.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("previous", String(64)),
+    Column("evidence", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    *[Column(name, String(64)) for name in ("task", "channel")],
+    Column("message", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    _id(),
+    *_pair(),
+    Column("text", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("release", String(64), nullable=False),
+    Column("adapter", String(64), nullable=False),
+    Column("because", String(64)),
+    Column("at", Moment, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("answer", String(64), ForeignKey("answers.id"), nullable=False),
+    *_pair(),
+    Column("text", Text, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("label", Text),
+    Column("person", String(64)),
+    Column("used", Boolean, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("channel", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("status", Integer),
+    Column("body", Text),
+    Column("at", Moment, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _id(),
+    Column("channel", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("hint", String(32), nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("revoked", Moment),
+    UniqueConstraint("digest", name="keys_digest"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("channel", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("asked", Integer, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    _id(),
+    Column("state", JSON, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("finished", Moment),
+)
