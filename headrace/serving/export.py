@@ -1,17 +1,17 @@
 """A frozen base -> our own ONNX graph: token ids in, L2-normalised embedding out, nothing else.
 
-Written by hand, operator by operator, so that it holds what serving needs and no more: position and token-type
-embeddings are one table, Q, K and V one product, residuals plain Add + LayerNormalization (onnxruntime's fused
-SkipLayerNormalization is slower), a big embedding table 8 bits with a scale per row. With `delta_sites` the
-low-rank deltas (LoRA, Hu et al. 2021) of many adapters are inputs of the graph, gathered per row, so that rows of
-different adapters share a batch and an adapter comes and goes without a new graph.
+Written by hand, operator by operator, so that it holds what serving needs and no more: position and
+token-type embeddings are one table, Q, K and V one product, residuals plain Add + LayerNormalization
+(onnxruntime's fused SkipLayerNormalization is slower), a big embedding table 8 bits with a scale per row.
+With `delta_sites` the low-rank deltas (LoRA, Hu et al. 2021) of many adapters are inputs of the graph,
+gathered per row: rows of different adapters share a batch, and adapters come and go without a new graph.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,20 +38,24 @@ _MS = "com.microsoft"
 
 
 def export(
-    base: BaseFolder, delta_sites: Sequence[Site] = (), *, longest: int | None = None, prefix: str | None = None
+    base: BaseFolder,
+    delta_sites: Iterable[Site] = (),
+    *,
+    longest: int | None = None,
+    prefix: str | None = None,
 ) -> dict[str, bytes]:
     """The files that serve `base`: "graph.onnx", "tokenizer.json" and "base.json"; the same bytes every time.
 
     `delta_sites` are the (layer, module)s that adapters may change, `longest` the tokens read of a text (all
     positions of the base by default), `prefix` what stands before each text (the base's own by default).
-    Raises MissingExtra without onnx, ArtifactError for a folder that cannot be read, InputError for sites that
-    the base does not have.
+    Raises MissingExtra without onnx, ArtifactError for a folder that cannot be read, InputError for sites
+    that the base does not have.
     """
     onnx = _onnx()
-    bert = read_bert(base.path)
+    bert = read_bert(base)
     sites = sorted({(int(layer), module) for layer, module in delta_sites})
     _check_sites(sites, len(bert.layers))
-    graph = _encoder(_Graph(onnx), bert, sites, base.pooling)
+    graph = _encoder(_Graph(onnx), bert, sites)
     tokens = min(longest or len(bert.positions), len(bert.positions))
     settings = {
         "fingerprint": base.fingerprint,
@@ -153,14 +157,14 @@ class _Graph:
         return self._onnx.helper.make_tensor_value_info(name, getattr(self._onnx.TensorProto, kind), shape)
 
 
-def _encoder(g: _Graph, bert: Bert, sites: Sequence[Site], pooling: str) -> bytes:
+def _encoder(g: _Graph, bert: Bert, sites: Sequence[Site]) -> bytes:
     ids, mask = g.input("input_ids", ["B", "S"]), g.input("attention_mask", ["B", "S"])
     deltas = _Deltas(g, bert, sites)
     x = _embed(g, bert, ids)
     keys = g.op("Cast", mask, to=6)
     for number in range(len(bert.layers)):
         x = _layer(g, bert, number, x, keys, deltas)
-    return g.to_bytes(_normalise(g, _pool(g, x, mask, pooling)), ["B", bert.hidden])
+    return g.to_bytes(_normalise(g, _pool(g, x, mask)), ["B", bert.hidden])
 
 
 class _Deltas:
@@ -190,7 +194,9 @@ class _Deltas:
 def _embed(g: _Graph, bert: Bert, ids: str) -> str:
     length = g.op("Gather", g.op("Shape", ids), g.ints(1), axis=0)
     positions = g.op("Slice", g.constant("positions", bert.positions), g.ints(0), length)
-    return _norm(g, "embedding_norm", g.op("Add", _words(g, bert.words, ids), positions), bert.norm, bert.epsilon)
+    return _norm(
+        g, "embedding_norm", g.op("Add", _words(g, bert.words, ids), positions), bert.norm, bert.epsilon
+    )
 
 
 def _words(g: _Graph, words: Array, ids: str) -> str:
@@ -237,13 +243,9 @@ def _norm(g: _Graph, name: str, x: str, norm: tuple[Array, Array], epsilon: floa
     return g.op("LayerNormalization", x, gain, bias, axis=-1, epsilon=epsilon)
 
 
-def _pool(g: _Graph, x: str, mask: str, pooling: str) -> str:
-    if pooling == "cls":
-        return g.op("Gather", x, g.constant("first", np.array(0, np.int64)), axis=1)
-    if pooling != "mean":
-        raise InputError(f"pooling {pooling!r} is not known.", cure="Use mean or cls.")
+def _pool(g: _Graph, x: str, mask: str) -> str:
     weights = g.op("Unsqueeze", g.op("Cast", mask, to=1), g.ints(1))
-    # The sum's length does not matter: the embedding is normalised next, so the division is left out.
+    # A sum, not the mean: the embedding is normalised next, so the division would change nothing.
     return g.op("Squeeze", g.op("MatMul", weights, x), g.ints(1))
 
 

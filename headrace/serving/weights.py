@@ -5,7 +5,6 @@ BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019; also XLM-R) differ here 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from headrace.errors import ArtifactError
+from headrace.models.base import BaseFolder
 
 Array = npt.NDArray[np.float32]
 QUERY, KEY, VALUE = "attention.self.query", "attention.self.key", "attention.self.value"
 ATTENTION_OUT, UP, DOWN = "attention.output.dense", "intermediate.dense", "output.dense"
 MODULES = (QUERY, KEY, VALUE, ATTENTION_OUT, UP, DOWN)
 _NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
-_FAMILY = {"bert", "roberta", "xlm-roberta"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Bert:
-    """The encoder: `words` [V, d], `positions` [P, d] with token type 0 already added, `norm` (gain, bias)."""
+    """The encoder: `words` [V, d], `positions` [P, d] with token type 0 added, `norm` (gain, bias)."""
 
     words: Array
     positions: Array
@@ -51,16 +50,22 @@ class Bert:
         return int(self.words.shape[1])
 
 
-def read_bert(folder: Path) -> Bert:
-    """The weights in `folder`; raises ArtifactError where a file is missing, damaged or of another family."""
-    config = _config(folder)
+def read_bert(base: BaseFolder) -> Bert:
+    """The weights of `base`; raises ArtifactError where a file is missing, damaged or of another family."""
+    path, activation = base.path / "model.safetensors", base.config.get("hidden_act")
+    if activation != "gelu":
+        raise ArtifactError(
+            f"a base with the activation {activation!r} cannot be exported.",
+            where=base.name,
+            cure="Use a base with gelu.",
+        )
     try:
-        with safe_open(folder / "model.safetensors", framework="np") as file:
-            return _assemble(_Reader(file, folder), config)
+        with safe_open(path, framework="np") as file:
+            return _assemble(_Reader(file, path), base.config)
     except (OSError, SafetensorError, TypeError) as error:
         raise ArtifactError(
             f"its weights cannot be read: {error}.",
-            where=str(folder / "model.safetensors"),
+            where=str(path),
             cure="Give a folder with float32 or float16 weights in safetensors.",
         ) from error
 
@@ -68,8 +73,8 @@ def read_bert(folder: Path) -> Bert:
 class _Reader:
     """Tensors by their name without the model's prefix (`bert.`, `roberta.`), as float32."""
 
-    def __init__(self, file: Any, folder: Path) -> None:
-        self._file, self._folder = file, folder
+    def __init__(self, file: Any, path: Path) -> None:
+        self._file, self._path = file, path
         anchor = "embeddings.word_embeddings.weight"
         found = [name for name in file.keys() if name.endswith(anchor)]  # noqa: SIM118
         self._prefix = found[0].removesuffix(anchor) if found else ""
@@ -78,25 +83,11 @@ class _Reader:
     def __call__(self, name: str) -> Array:
         full = self._prefix + name
         if full not in self._names:
-            raise ArtifactError(f"the tensor {full!r} is missing.", where=str(self._folder))
+            raise ArtifactError(f"the tensor {full!r} is missing.", where=str(self._path))
         return np.ascontiguousarray(self._file.get_tensor(full), dtype=np.float32)
 
     def norm(self, name: str) -> tuple[Array, Array]:
         return self(f"{name}.weight"), self(f"{name}.bias")
-
-
-def _config(folder: Path) -> Mapping[str, Any]:
-    try:
-        config: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"config.json cannot be read: {error}.", where=str(folder)) from error
-    if config.get("model_type") not in _FAMILY or config.get("hidden_act") != "gelu":
-        raise ArtifactError(
-            f"a {config.get('model_type')!r} model with {config.get('hidden_act')!r} cannot be exported.",
-            where=str(folder),
-            cure=f"Use a base of the family {', '.join(sorted(_FAMILY))} with gelu.",
-        )
-    return config
 
 
 def _assemble(read: _Reader, config: Mapping[str, Any]) -> Bert:

@@ -15,12 +15,13 @@ from headrace.errors import NotFound
 from headrace.store.access import Keys, Turns, TurnState, Usage
 from headrace.store.answers import Answers, Feedbacks, Replies, Reply
 from headrace.store.artifacts import Artifacts
+from headrace.store.backup import read_backup, read_recipe, write_backup
 from headrace.store.database import Database
 from headrace.store.examples import Examples
 from headrace.store.releases import History
 from headrace.store.rows import Added, Cursors, Quarantine, Rows
 
-__all__ = ["Added", "Database", "Reply", "Store", "TurnState"]
+__all__ = ["Added", "Database", "Reply", "Store", "TurnState", "read_recipe"]
 
 
 class Store:
@@ -64,6 +65,22 @@ class Store:
         """One transaction over several of the `_in` calls."""
         with self.database.write() as connection:
             yield connection
+
+    def backup(self, to: Path, recipe: str) -> int:
+        """Write everything to the tar file `to`, while others write; returns its size in bytes."""
+        return write_backup(self.database, self.artifacts, recipe, to)
+
+    def restore(self, backup: Path) -> dict[str, int]:
+        """Fill this empty store from a backup; returns the rows of each table."""
+        return read_backup(backup, self.database, self.artifacts)
+
+    @contextmanager
+    def closing(self) -> Iterator[Store]:
+        """This store, closed at the end of the `with` block."""
+        try:
+            yield self
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give every connection back."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from headrace.errors import NotFound
 from headrace.records import Key
@@ -41,6 +41,14 @@ class Keys:
             found = connection.execute(select(t).where(t.c.digest == digest)).first()
         return None if found is None else record(Key, found)
 
+    def any_live(self) -> bool:
+        """Whether any key opens anything."""
+        t = tables.keys
+        with self._database.read() as connection:
+            return (
+                connection.execute(select(t.c.id).where(t.c.revoked.is_(None)).limit(1)).first() is not None
+            )
+
     def revoke(self, key_id: str, at: datetime) -> Key:
         """Switch a key off for good; twice keeps the first time. Raises NotFound."""
         t = tables.keys
@@ -68,17 +76,22 @@ class Usage:
 
     def add(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Add questions by (channel, day)."""
-        t = tables.usage
         with self._database.write() as connection:
-            for (channel, day), n in counts.items():
-                statement = insert(t, self._database.engine.dialect.name).values(
-                    channel=channel, day=day, asked=n
+            self.add_in(connection, counts)
+
+    def add_in(self, connection: Connection, counts: Mapping[tuple[str, str], int]) -> None:
+        """Like `add`, inside a transaction of the caller's."""
+        t = tables.usage
+        # In one order everywhere: two processes that lock the same rows then wait instead of deadlocking.
+        for (channel, day), n in sorted(counts.items()):
+            statement = insert(t, self._database.engine.dialect.name).values(
+                channel=channel, day=day, asked=n
+            )
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[t.c.channel, t.c.day], set_={"asked": t.c.asked + n}
                 )
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=[t.c.channel, t.c.day], set_={"asked": t.c.asked + n}
-                    )
-                )
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,6 +85,13 @@ class Feedbacks:
         with self._database.read() as connection:
             return [record(Feedback, row) for row in connection.execute(query)]
 
+    def after(self, seq: int, limit: int = 1000) -> builtins.list[tuple[int, Feedback]]:
+        """Feedback that came after number `seq`, with its numbers, at most `limit`."""
+        t = tables.feedback
+        query = select(t).where(t.c.seq > seq).order_by(t.c.seq).limit(limit)
+        with self._database.read() as connection:
+            return [(row.seq, record(Feedback, row)) for row in connection.execute(query)]
+
     def mark_used_in(self, connection: Connection, ids: Sequence[str]) -> None:
         """Say that examples were made of these, inside a transaction of the caller's."""
         t = tables.feedback
@@ -123,6 +131,26 @@ class Replies:
                 return None
             found = connection.execute(select(t).where(t.c.channel == channel, t.c.key == key)).one()
         return Reply(found.digest, found.status, found.body)
+
+    def find(self, channel: str, key: str) -> Reply | None:
+        """The first reply to this key, where there was one."""
+        with self._database.read() as connection:
+            return self.find_in(connection, channel, key)
+
+    def find_in(self, connection: Connection, channel: str, key: str) -> Reply | None:
+        """Like `find`, inside a transaction of the caller's."""
+        t = tables.replies
+        found = connection.execute(select(t).where(t.c.channel == channel, t.c.key == key)).first()
+        return None if found is None else record(Reply, found)
+
+    def add_in(
+        self, connection: Connection, channel: str, key: str, reply: Reply, at: datetime
+    ) -> Reply | None:
+        """Keep a reply in the transaction that carries its request out; where one is kept already, that one."""
+        row = values(reply, channel=channel, key=key, at=at)
+        statement = adding(tables.replies, self._dialect).values(row).returning(tables.replies.c.key)
+        made = connection.execute(statement).first()
+        return None if made is not None else self.find_in(connection, channel, key)
 
     def keep(self, channel: str, key: str, status: int, body: str) -> None:
         """Keep the first reply, 500s included."""

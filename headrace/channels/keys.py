@@ -1,0 +1,144 @@
+"""Keys of channels: `hr_live_`, 32 random bytes in base 62, and a checksum that catches a mistyped key.
+
+Only a key's SHA-256 is stored. 256 random bits need no slow hash, and a slow one would let anybody keep the
+server busy with wrong keys. The prefix lets scanners of public code find a key that leaked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from headrace.errors import InputError, Unauthorized
+from headrace.records import Clock, IdMaker, Key, random_id, utc_now
+
+PREFIX = "hr_live_"
+SECRET, CHECK = 43, 6  # characters that 256 and 32 bits take in base 62
+PATTERN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{SECRET + CHECK}}}")
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CURE = "Send the header `Authorization: Bearer hr_live_...`; make a key with: headrace key new CHANNEL"
+
+
+class KeyStore(Protocol):
+    """What is asked of the store of keys."""
+
+    def add(self, key: Key) -> None:
+        """Store one key."""
+        ...
+
+    def by_digest(self, digest: str) -> Key | None:
+        """The key with this SHA-256, revoked or not."""
+        ...
+
+
+def new_key(
+    keys: KeyStore,
+    channel: str,
+    *,
+    clock: Clock = utc_now,
+    ids: IdMaker = random_id,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> tuple[Key, str]:
+    """A key for `channel`, stored as its hash, and the secret itself, which nothing can show again."""
+    body = _base62(int.from_bytes(random_bytes(32), "big"), SECRET)
+    secret = f"{PREFIX}{body}{_checksum(body)}"
+    hint = f"{PREFIX}{body[:4]}..."
+    key = Key(id=ids("key"), channel=channel, digest=digest_of(secret), hint=hint, created=clock())
+    keys.add(key)
+    return key, secret
+
+
+def digest_of(secret: str) -> str:
+    """The SHA-256 by which a key is stored and found, in hex."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_form(secret: str) -> None:
+    """Refuse what cannot be a key, by its form and checksum alone; raises Unauthorized."""
+    body = secret[len(PREFIX) : len(PREFIX) + SECRET]
+    if not PATTERN.fullmatch(secret):
+        raise Unauthorized("this is not a key of Headrace.", cure=_CURE)
+    if secret[-CHECK:] != _checksum(body):
+        raise Unauthorized("the key is mistyped: its checksum is wrong.", cure="Copy it again.")
+
+
+def bearer(header: str | None) -> str:
+    """The key in an Authorization header, its form checked; raises Unauthorized."""
+    if not header:
+        raise Unauthorized("the request carries no key.", cure=_CURE)
+    scheme, _, secret = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized("the Authorization header is not of the kind Bearer.", cure=_CURE)
+    check_form(secret.strip())
+    return secret.strip()
+
+
+def refuse_key_in(value: str, field: str) -> None:
+    """Raise InputError where a key stands in a field that is stored or shown."""
+    if PATTERN.search(value):
+        raise InputError("a key of Headrace stands here.", field=field, cure=f"{_CURE}, and revoke this one.")
+
+
+class KeyRing:
+    """Keys -> channels, remembered for `trust` seconds, so that a revoked key is noticed within a second.
+
+    Only keys that open are remembered: a new one works at once. Safe from several threads.
+    """
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        *,
+        trust: float = 0.5,
+        size: int = 10_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys, self._trust, self._size, self._monotonic = keys, trust, size, monotonic
+        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def remembered(self, header: str | None) -> str | None:
+        """The channel, where it is known without asking the store; raises Unauthorized by form alone."""
+        digest = digest_of(bearer(header))
+        with self._lock:
+            channel, until = self._known.get(digest, ("", 0.0))
+        return channel if channel and self._monotonic() < until else None
+
+    def authenticate(self, header: str | None) -> str:
+        """The channel whose key an Authorization header carries; raises Unauthorized."""
+        return self.remembered(header) or self._look_up(digest_of(bearer(header)))
+
+    def _look_up(self, digest: str) -> str:
+        # Before the look-up, so that what the store says is trusted for no longer than `trust`.
+        until = self._monotonic() + self._trust
+        key = self._keys.by_digest(digest)
+        with self._lock:
+            self._known.pop(digest, None)
+            if key is not None and key.revoked is None:
+                self._known[digest] = (key.channel, until)
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        if key is None:
+            raise Unauthorized("the key opens nothing.", cure=_CURE)
+        if key.revoked is not None:
+            raise Unauthorized("the key was revoked.", cure="Make a new one with: headrace key new CHANNEL")
+        return key.channel
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, len(_DIGITS))
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))
+
+
+def _checksum(body: str) -> str:
+    return _base62(zlib.crc32(body.encode("ascii")), CHECK)

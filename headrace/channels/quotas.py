@@ -1,0 +1,90 @@
+"""Daily quotas: questions of a channel, counted by UTC day in the same transaction as their answers.
+
+What is stored is what was answered, so a crash gives nothing back. Each day has a count of its own that only
+grows: a clock that jumps ahead opens that day's quota early, and once only; one that jumps back finds the
+earlier day's count as it left it. The count is one process's: what another process answers for the same channel
+is seen when a day is first asked about.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from headrace.errors import QuotaSpent
+from headrace.records import Clock, utc_now
+
+_DAYS_KEPT = 3
+
+
+class UsageStore(Protocol):
+    """What is asked of the store of counts."""
+
+    def asked(self, channel: str, day: str) -> int:
+        """How many questions the channel has asked on that day (YYYY-MM-DD)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Questions taken from a channel's quota of a day; they count for good once their answers are stored."""
+
+    channel: str
+    day: str
+    questions: int
+
+
+class Quotas:
+    """Takes questions from quotas; `quota_of` says a channel's, None being no limit. Safe from threads."""
+
+    def __init__(
+        self, usage: UsageStore, quota_of: Callable[[str], int | None], *, clock: Clock = utc_now
+    ) -> None:
+        self._usage, self._quota_of, self._clock = usage, quota_of, clock
+        self._counts: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def take(self, channel: str, questions: int) -> Taken:
+        """Take `questions` from today's quota, all or none; raises QuotaSpent."""
+        now = self._clock().astimezone(UTC)
+        taken = Taken(channel, now.strftime("%Y-%m-%d"), questions)
+        quota = self._quota_of(channel)
+        if quota is None:
+            return taken
+        with self._lock:
+            asked = self._count(channel, taken.day)
+            if asked + questions > quota:
+                raise _spent(channel, asked, questions, quota, now)
+            self._counts[channel, taken.day] = asked + questions
+        return taken
+
+    def give_back(self, taken: Taken) -> None:
+        """Undo a `take` whose questions were not answered."""
+        place = (taken.channel, taken.day)
+        with self._lock:
+            if place in self._counts:
+                self._counts[place] -= taken.questions
+
+    def _count(self, channel: str, day: str) -> int:
+        if (channel, day) not in self._counts:
+            self._counts[channel, day] = self._usage.asked(channel, day)
+            days = sorted({known for _, known in self._counts})
+            if len(days) > _DAYS_KEPT:
+                self._forget(next(known for known in days if known != day))
+        return self._counts[channel, day]
+
+    def _forget(self, day: str) -> None:
+        self._counts = {place: n for place, n in self._counts.items() if place[1] != day}
+
+
+def _spent(channel: str, asked: int, questions: int, quota: int, now: datetime) -> QuotaSpent:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    wait = max(1, math.ceil((midnight - now).total_seconds()))
+    return QuotaSpent(
+        f"{channel} has asked {asked} of its {quota} questions of today, and {questions} more are too many.",
+        retry_after=wait,
+    )

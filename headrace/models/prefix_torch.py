@@ -1,0 +1,184 @@
+"""Frozen features, computed once and kept on disk: pooled embeddings, and hidden states below a layer.
+
+The value of a text is a function of the text alone: batches always have 32 rows (filled up with dummies) and
+a length that is a multiple of 8, so neither its batch mates nor what was cached before change a bit of it. A
+chunk is two files, values and then keys, each written under a temporary name, synced and renamed; a chunk
+without keys does not count, so a kill at any moment leaves a valid cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headrace.models.base import BaseFolder, tokenise
+from headrace.models.encoder_torch import Encoder, fast_dtype, mean_pool
+
+ROWS, STEP, CHUNK = 32, 8, 1024
+_KEY = np.dtype([("digest", "S32"), ("tokens", "<u4")])
+Ids = NDArray[np.int32]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Prefix:
+    """The cached features of one base, for texts read up to `longest` tokens with `prefix` before them."""
+
+    base: BaseFolder
+    longest: int
+    prefix: str
+    cache: Path
+    threads: int = 2
+    progress: Progress | None = None
+    _stores: dict[str, _Store] = field(default_factory=dict)
+    _encoder: Encoder | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The base in the number format that is fast here, loaded at first use."""
+        if self._encoder is None:
+            self._encoder = Encoder.load(self.base, fast_dtype())
+        return self._encoder
+
+    def tokens(self, texts: Sequence[str]) -> list[Ids]:
+        """Token ids as the base reads them."""
+        return tokenise(self.base.tokenizer(self.longest), texts, self.prefix)
+
+    def pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, d] float32 mean-pooled embeddings of norm 1."""
+        found = self._have(texts, self.base.layers, pooled=True)
+        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, self.base.width), np.float32)
+
+    def hidden(self, texts: Sequence[str], layer: int) -> list[NDArray[np.uint16]]:
+        """The states below `layer` of each text: [tokens, d] bfloat16 as uint16, memory-mapped."""
+        found = self._have(texts, layer, pooled=False)
+        return [found[text] for text in texts]
+
+    def _have(self, texts: Sequence[str], layer: int, *, pooled: bool) -> dict[str, NDArray[Any]]:
+        store = self._store(layer, pooled)
+        unique = list(dict.fromkeys(texts))
+        missing = [text for text in unique if text not in store]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            self._compute(missing, store, layer, pooled)
+        finally:
+            torch.set_num_threads(threads)
+        return {text: store[text] for text in unique}
+
+    def _store(self, layer: int, pooled: bool) -> _Store:
+        kind = "pooled" if pooled else "hidden"
+        said = "\x1f".join(
+            [self.base.fingerprint, str(self.longest), self.prefix, str(fast_dtype()), f"{self.threads}", "v1"]
+        )
+        name = f"{hashlib.sha256(said.encode()).hexdigest()[:20]}-{kind}-{layer}"
+        if name not in self._stores:
+            self._stores[name] = _Store.open(self.cache / "features" / name)
+        return self._stores[name]
+
+    def _compute(self, missing: Sequence[str], store: _Store, layer: int, pooled: bool) -> None:
+        ids = self.tokens(missing)
+        order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), missing[i]))
+        ready: list[tuple[str, NDArray[Any]]] = []
+        done = 0
+        for batch in _batches(order, [len(one) for one in ids]):
+            values = self._forward([ids[i] for i in batch], layer, pooled)
+            ready += [(missing[i], value) for i, value in zip(batch, values, strict=True)]
+            done += len(batch)
+            if self.progress is not None:
+                self.progress("features", done, len(missing))
+            if len(ready) >= CHUNK:
+                store.add(ready)
+                ready = []
+        if ready:
+            store.add(ready)
+
+    def _forward(self, ids: Sequence[Ids], layer: int, pooled: bool) -> list[NDArray[Any]]:
+        length = -(-max(len(one) for one in ids) // STEP) * STEP
+        padded = torch.zeros(ROWS, length, dtype=torch.long)
+        mask = torch.zeros(ROWS, length, dtype=torch.bool)
+        mask[:, 0] = True
+        for row, one in enumerate(ids):
+            padded[row, : len(one)] = torch.from_numpy(one.astype(np.int64))
+            mask[row, : len(one)] = True
+        with torch.inference_mode():
+            states = self.encoder.run(self.encoder.embed(padded), mask, 0, layer)
+            if pooled:
+                values = torch.nn.functional.normalize(mean_pool(states, mask), dim=-1).numpy()
+                return list(values[: len(ids)])
+            raw = states.to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
+        return [raw[row, : len(one)] for row, one in enumerate(ids)]
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Runs of at most 32 texts whose lengths round up to the same multiple of 8."""
+    batch: list[int] = []
+    for i in order:
+        if batch and (len(batch) == ROWS or -(-lengths[i] // STEP) != -(-lengths[batch[0]] // STEP)):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+@dataclass
+class _Store:
+    """A folder of chunks: `NAME.npy` holds rows of values, `NAME.keys` whose they are; keys come last."""
+
+    folder: Path
+    where: dict[bytes, tuple[NDArray[Any], int, int]]
+
+    @classmethod
+    def open(cls, folder: Path) -> _Store:
+        store = cls(folder, {})
+        for path in sorted(folder.glob("*.keys")):
+            store._take(path)
+        return store
+
+    def __contains__(self, text: str) -> bool:
+        return _digest(text) in self.where
+
+    def __getitem__(self, text: str) -> NDArray[Any]:
+        values, start, end = self.where[_digest(text)]
+        return values[start] if end < 0 else values[start:end]
+
+    def add(self, rows: Sequence[tuple[str, NDArray[Any]]]) -> None:
+        """Write one chunk and have it at once."""
+        states = rows[0][1].ndim == 2
+        keys = np.array([(_digest(text), len(value) if states else 0) for text, value in rows], _KEY)
+        values = np.concatenate([value for _, value in rows]) if states else np.stack([v for _, v in rows])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{hashlib.sha256(keys.tobytes()).hexdigest()[:24]}.keys"
+        _write(target.with_suffix(".npy"), values)
+        _write(target, keys)
+        self._take(target)
+
+    def _take(self, path: Path) -> None:
+        keys = np.load(path, allow_pickle=False)
+        values = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+        start = 0
+        for row, (digest, tokens) in enumerate(keys.tolist()):
+            self.where[digest] = (values, start, start + tokens) if tokens else (values, row, -1)
+            start += tokens
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest().encode()
+
+
+def _write(path: Path, array: NDArray[Any]) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(scratch, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)

@@ -1,0 +1,83 @@
+"""Limited-memory BFGS (Liu and Nocedal 1989) in float32, with Armijo backtracking; no torch.
+
+Some ten times faster on the joint head than a general solver in float64, and as accurate: the optimum is
+flat where float32 stops seeing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Objective = Callable[[Floats], tuple[float, Floats]]
+MEMORY = 6
+
+
+@dataclass
+class _Curvature:
+    """The last steps and how the gradient changed along them."""
+
+    steps: list[Floats] = field(default_factory=list)
+    changes: list[Floats] = field(default_factory=list)
+
+    def direction(self, gradient: Floats) -> Floats:
+        """Minus the inverse Hessian's estimate times the gradient (two-loop recursion)."""
+        q, kept = gradient.copy(), []
+        for step, change in zip(reversed(self.steps), reversed(self.changes), strict=True):
+            share = float(step @ q) / float(step @ change)
+            q -= np.float32(share) * change
+            kept.append(share)
+        if self.steps:
+            last, change = self.steps[-1], self.changes[-1]
+            q *= np.float32(float(last @ change) / float(change @ change))
+        else:
+            q *= np.float32(10 / max(1e-12, float(np.linalg.norm(gradient))))
+        for step, change, share in zip(self.steps, self.changes, reversed(kept), strict=True):
+            q += np.float32(share - float(change @ q) / float(step @ change)) * step
+        return -q
+
+    def learn(self, step: Floats, change: Floats) -> None:
+        if float(step @ change) > 1e-10:
+            self.steps = [*self.steps[1 - MEMORY :], step]
+            self.changes = [*self.changes[1 - MEMORY :], change]
+
+
+def minimise(objective: Objective, start: Floats, *, rounds: int = 60, tolerance: float = 1e-4) -> Floats:
+    """The point where `objective` (value and gradient) is least, from `start`.
+
+    Stops after `rounds`, where the gradient's norm fell to `tolerance` of the first, or where a round gains
+    less than 1e-5 of the value.
+    """
+    point, curvature = start, _Curvature()
+    value, gradient = objective(point)
+    enough = tolerance * float(np.linalg.norm(gradient))
+    for _ in range(rounds):
+        if float(np.linalg.norm(gradient)) <= enough:
+            break
+        step, next_value, next_gradient = _search(objective, point, value, gradient, curvature)
+        gained = value - next_value
+        if gained <= 0:
+            break
+        curvature.learn(step, next_gradient - gradient)
+        point, value, gradient = point + step, next_value, next_gradient
+        if gained < 1e-5 * abs(value):
+            break
+    return point
+
+
+def _search(
+    objective: Objective, point: Floats, value: float, gradient: Floats, curvature: _Curvature
+) -> tuple[Floats, float, Floats]:
+    direction = curvature.direction(gradient)
+    slope, length = float(gradient @ direction), 1.0
+    for _ in range(20):
+        step = np.float32(length) * direction
+        next_value, next_gradient = objective(point + step)
+        if next_value <= value + 1e-4 * length * slope:
+            break
+        length *= 0.4
+    return step, next_value, next_gradient

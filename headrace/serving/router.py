@@ -1,0 +1,42 @@
+"""Which release serves whom: a channel's own, else its task's shared adapter, else "not yet"."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from headrace.errors import NotServed
+from headrace.records import Release
+
+
+@dataclass(frozen=True)
+class Router:
+    """`own` is the newest release per (task, channel), `shared` the newest of a shared adapter per task."""
+
+    own: Mapping[tuple[str, str], Release] = field(default_factory=dict)
+    shared: Mapping[str, Release] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, releases: Iterable[Release], shared_adapters: Container[str]) -> Router:
+        """A router over a history of releases; of two at the same moment the later in order is newer."""
+        own: dict[tuple[str, str], Release] = {}
+        shared: dict[str, Release] = {}
+        for release in sorted(releases, key=lambda release: release.at):
+            own[release.task, release.channel] = release
+            if release.adapter in shared_adapters:
+                shared[release.task] = release
+        return cls(own, shared)
+
+    def route(self, task: str, channel: str) -> Release:
+        """What serves (task, channel); raises NotServed where nothing does yet."""
+        found = self.own.get((task, channel)) or self.shared.get(task)
+        if found is None:
+            raise NotServed(
+                f"no adapter answers {task!r} for channel {channel!r} yet.",
+                cure="It begins with the task's first release.",
+            )
+        return found
+
+    def serving(self) -> set[str]:
+        """The ids of all adapters that a request can reach."""
+        return {release.adapter for release in (*self.own.values(), *self.shared.values())}

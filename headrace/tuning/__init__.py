@@ -1,0 +1,1 @@
+"""Examples become an adapter; needs torch."""

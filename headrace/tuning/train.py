@@ -1,0 +1,231 @@
+"""train: examples become an adapter's files.
+
+Examples are put in the order of their ids first, so the order in which they came changes nothing. The seed
+draws the validation split, the order of batches and initial weights; the same seed on the same machine gives
+the same bytes, whatever is cached already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace import plugins
+from headrace.errors import TrainingError
+from headrace.models.adapter import HEAD_FILE, Head
+from headrace.models.methods import Fitted, Job, Rows
+from headrace.models.methods.head import paired_gain
+from headrace.models.prefix_torch import Prefix
+from headrace.recipe import TaskRecipe, TrainRecipe
+from headrace.records import Example
+from headrace.tuning.features import prefix_of
+
+ENOUGH_FOR_LORA = 1000
+"""Training rows below which `auto` does not try LoRA; and a fifth of them to validate."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An adapter's files and where they came from; `notes` say what each method cost and gained."""
+
+    files: dict[str, bytes]
+    labels: tuple[str, ...]
+    method: str
+    validation_accuracy: float
+    seconds: float
+    notes: tuple[str, ...]
+    lineage: dict[str, object]
+
+
+def train(
+    examples: Sequence[Example],
+    *,
+    validation: Sequence[Example] = (),
+    task: TaskRecipe,
+    settings: TrainRecipe,
+    seed: int,
+    cache: Path,
+    start: Head | None = None,
+    checkpoints: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    weights: NDArray[np.float32] | None = None,
+) -> Trained:
+    """Fit an adapter for `task` on `examples`, judged while training on `validation`.
+
+    Where `validation` is empty, `settings.validation_share` of the examples is drawn for it by the seed, label
+    by label, near-duplicates together. `weights` [n] count an example more or less, in the order given.
+    `start` is the adapter to start from. `checkpoints` is a folder from which a killed run continues.
+    Raises TrainingError where nothing can be learned, and what `base.resolve` raises.
+    """
+    began = time.perf_counter()
+    counts = np.ones(len(examples), np.float32) if weights is None else np.asarray(weights, np.float32)
+    ordered = sorted(range(len(examples)), key=lambda i: examples[i].id)
+    rows = [(examples[i], float(counts[i])) for i in ordered]
+    held = sorted(validation, key=lambda example: example.id)
+    _refuse(rows, held)
+    if not held:
+        rows, held = _split(rows, settings.validation_share, seed)
+    labels = _labels([example for example, _ in rows], start)
+    held = [example for example in held if example.label in labels]
+    prefix = prefix_of(task, cache, progress)
+    job = _job(rows, held, labels, prefix, seed, start, checkpoints, progress)
+    method, fitted, notes = _choose(job, settings)
+    files = {HEAD_FILE: fitted.head.to_bytes()} | (fitted.delta.to_files() if fitted.delta else {})
+    right = fitted.validation_logits.argmax(1) == job.validation.y
+    return Trained(
+        files=files,
+        labels=labels,
+        method=method,
+        validation_accuracy=float(right.mean()) if len(right) else float("nan"),
+        seconds=time.perf_counter() - began,
+        notes=notes,
+        lineage=_lineage(rows, held, method, seed, prefix, settings, start),
+    )
+
+
+def _refuse(rows: Sequence[tuple[Example, float]], held: Sequence[Example]) -> None:
+    if not rows:
+        raise TrainingError(
+            "there is no example to train on.", cure="Collect labelled rows first: headrace collect"
+        )
+    tally = Counter(example.label for example, _ in rows)
+    if len(tally) < 2:
+        raise TrainingError(
+            f"all {len(rows)} examples carry the label {next(iter(tally))!r}.",
+            cure="Add examples of at least one other label.",
+        )
+    if not held and max(tally.values()) < 2:
+        raise TrainingError(
+            f"each of the {len(tally)} labels has a single example, so none can be held out to validate.",
+            cure="Add examples until most labels have at least two.",
+        )
+
+
+def _split(
+    rows: Sequence[tuple[Example, float]], share: float, seed: int
+) -> tuple[list[tuple[Example, float]], list[Example]]:
+    """Draw `share` of each label's rows to validate, whole groups of near-duplicates at a time."""
+    random = np.random.default_rng(seed)
+    groups: dict[str, dict[str, list[int]]] = {}
+    first: dict[str, str] = {}
+    for number, (example, _) in enumerate(rows):
+        group = example.same_as or example.id
+        label = first.setdefault(group, example.label)
+        groups.setdefault(label, {}).setdefault(group, []).append(number)
+    held: set[int] = set()
+    debt = 0.0
+    for label in sorted(groups):
+        members = list(groups[label].values())
+        debt += share * sum(len(group) for group in members)
+        for at in random.permutation(len(members))[1:]:
+            if debt < 0.5:
+                break
+            held.update(members[at])
+            debt -= len(members[at])
+    kept = [row for number, row in enumerate(rows) if number not in held]
+    return kept, [rows[number][0] for number in sorted(held)]
+
+
+def _labels(examples: Sequence[Example], start: Head | None) -> tuple[str, ...]:
+    known = start.labels if start is not None else ()
+    return tuple(sorted({example.label for example in examples} | set(known)))
+
+
+def _job(
+    rows: Sequence[tuple[Example, float]],
+    held: Sequence[Example],
+    labels: tuple[str, ...],
+    prefix: Prefix,
+    seed: int,
+    start: Head | None,
+    checkpoints: Path | None,
+    progress: Callable[[str, int, int], None] | None,
+) -> Job:
+    numbers = {label: number for number, label in enumerate(labels)}
+
+    def part(examples: Sequence[Example], weights: Sequence[float]) -> Rows:
+        texts = [example.text for example in examples]
+        y = np.array([numbers[example.label] for example in examples], np.int64)
+        return Rows(texts, prefix.tokens(texts), y, np.asarray(weights, np.float32))
+
+    return Job(
+        train=part([example for example, _ in rows], [weight for _, weight in rows]),
+        validation=part(held, [1.0] * len(held)),
+        labels=labels,
+        features=prefix,
+        base=prefix.base.fingerprint,
+        base_name=prefix.base.name,
+        seed=seed,
+        start=start,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+
+
+def _choose(job: Job, settings: TrainRecipe) -> tuple[str, Fitted, tuple[str, ...]]:
+    if settings.method != "auto":
+        fitted, note = _timed(job, settings.method, settings.options)
+        return settings.method, fitted, (note, *fitted.notes)
+    head, note = _timed(job, "head", {})
+    notes = [note, *head.notes]
+    if job.start is not None or not _enough(job):
+        return "head", head, tuple(notes)
+    lora, note = _timed(job, "lora", {})
+    notes += [note, *lora.notes]
+    gain, noise = paired_gain(head.validation_logits, lora.validation_logits, job.validation.y)
+    kept = "lora" if gain > noise else "head"
+    why = "more than" if gain > noise else "not beyond"
+    notes.append(
+        f"{kept} is kept: lora gains {100 * gain:+.1f} points on validation, "
+        f"{why} the noise of {100 * noise:.1f}"
+    )
+    return kept, lora if kept == "lora" else head, tuple(notes)
+
+
+def _enough(job: Job) -> bool:
+    return len(job.train.y) >= ENOUGH_FOR_LORA and 5 * len(job.validation.y) >= ENOUGH_FOR_LORA
+
+
+def _timed(job: Job, method: str, options: object) -> tuple[Fitted, str]:
+    began = time.perf_counter()
+    part = plugins.load("methods", method)(plugins.options("methods", method).model_validate(options))
+    fitted: Fitted = part.fit(job)
+    right = float((fitted.validation_logits.argmax(1) == job.validation.y).mean()) if len(job.validation.y) else 0.0
+    return fitted, (
+        f"{method}: {100 * right:.1f} % on {len(job.validation.y)} validation rows, "
+        f"{time.perf_counter() - began:.1f} s"
+    )
+
+
+def _lineage(
+    rows: Sequence[tuple[Example, float]],
+    held: Sequence[Example],
+    method: str,
+    seed: int,
+    prefix: Prefix,
+    settings: TrainRecipe,
+    start: Head | None,
+) -> dict[str, object]:
+    digest = hashlib.sha256()
+    for example, weight in rows:
+        digest.update(f"{example.id}\x1f{example.label}\x1f{weight}\x1e".encode("utf-8", "surrogatepass"))
+    return {
+        "method": method,
+        "seed": seed,
+        "examples": digest.hexdigest(),
+        "training_rows": len(rows),
+        "validation_rows": len(held),
+        "base": prefix.base.name,
+        "base_fingerprint": prefix.base.fingerprint,
+        "longest": prefix.longest,
+        "prefix": prefix.prefix,
+        "recipe": settings.model_dump(mode="json"),
+        "started_from": hashlib.sha256(start.to_bytes()).hexdigest() if start is not None else None,
+    }
