@@ -67,6 +67,6 @@ def per_class(gold: Classes, answered: Classes, labels: Sequence[str]) -> tuple[
 
 def confusion(gold: Classes, answered: Classes, classes: int) -> NDArray[np.int64]:
     """Counts [classes, classes]: gold down, answered across."""
-    if not gold.size:
-        return np.zeros((classes, classes), np.int64)
+    if classes == 1 or not gold.size:  # scikit-learn warns of the one and refuses the other
+        return np.full((classes, classes), gold.size, np.int64)
     return np.asarray(confusion_matrix(gold, answered, labels=np.arange(classes)), np.int64)

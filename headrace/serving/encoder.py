@@ -61,8 +61,8 @@ class Encoder:
         absent = [name for name in FILES if name not in files]
         if absent:
             raise ArtifactError(f"{', '.join(absent)} missing: the adapter was stored without its base.")
-        settings = _settings(_bytes(files["base.json"]))
-        tokenizer = _tokenizer(_bytes(files["tokenizer.json"]))
+        settings = _settings(read_file(files, "base.json"))
+        tokenizer = _tokenizer(read_file(files, "tokenizer.json"))
         return cls(graph or Graph(files["graph.onnx"], threads=threads), tokenizer, settings, threads=threads)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
@@ -121,10 +121,12 @@ def _tokenizer(content: bytes) -> Tokenizer:
         raise ArtifactError(f"tokenizer.json cannot be read: {error}.") from error
 
 
-def _bytes(file: Path | bytes) -> bytes:
+def read_file(files: Mapping[str, Path | bytes], name: str) -> bytes:
+    """The content of a file that is bytes already or stands at a path; raises ArtifactError."""
+    file = files[name]
     if isinstance(file, bytes):
         return file
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"cannot be read: {error.strerror}.", where=file.name) from error
+        raise ArtifactError(f"{name} cannot be read: {error.strerror}.") from error

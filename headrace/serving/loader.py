@@ -11,7 +11,7 @@ from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE, Delta
 from headrace.records import Adapter, Release
 from headrace.serving.bank import Bank, EncoderKey, Loaded
-from headrace.serving.encoder import FILES, Encoder
+from headrace.serving.encoder import FILES, Encoder, read_file
 from headrace.serving.export import Site
 from headrace.serving.router import Router
 
@@ -57,7 +57,7 @@ class Shelf:
             raise ArtifactError(f"{', '.join(absent)} missing.", where=f"adapter {name}")
         try:
             key, encoder = self._encoder(files, digests)
-            loaded = Loaded(name, Head.from_bytes(_read(files[HEAD_FILE])), key, encoder, _delta(files))
+            loaded = Loaded(name, Head.from_bytes(read_file(files, HEAD_FILE)), key, encoder, _delta(files))
         except ArtifactError as error:
             raise ArtifactError(error.what, where=f"adapter {name}", cure=error.cure) from error
         _check(loaded)
@@ -74,11 +74,11 @@ class Shelf:
 
 def digests_of(files: Files) -> dict[str, str]:
     """The SHA-256 of each file, in hex."""
-    return {name: hashlib.sha256(_read(content)).hexdigest() for name, content in files.items()}
+    return {name: hashlib.sha256(read_file(files, name)).hexdigest() for name in files}
 
 
 def _delta(files: Files) -> Delta | None:
-    present = {name: _read(files[name]) for name in (CONFIG_FILE, WEIGHTS_FILE) if name in files}
+    present = {name: read_file(files, name) for name in (CONFIG_FILE, WEIGHTS_FILE) if name in files}
     return Delta.from_files(present) if present else None
 
 
@@ -98,12 +98,3 @@ def _check(loaded: Loaded) -> None:
 
 def _fits(delta: Delta, sites: Mapping[Site, tuple[int, int]]) -> bool:
     return all(sites.get(site) == (a.shape[1], b.shape[0]) for site, (a, b) in delta.factors.items())
-
-
-def _read(file: Path | bytes) -> bytes:
-    if isinstance(file, bytes):
-        return file
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{file.name} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,419 @@
+"""A project: a folder with `headrace.yaml` and a store. Every verb is a method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from headrace import recipe as recipes
+from headrace.channels.keys import new_key
+from headrace.data.clean import Cleaned, clean
+from headrace.data.collect import Collected, add_rows, collect
+from headrace.data.quarantine import restore as restore_row
+from headrace.errors import Conflict, NotFound
+from headrace.evaluation.judgement import Judgement
+from headrace.feedback.record import record
+from headrace.flywheel import Flywheel, Judged, PairTurn, Progress, Turn
+from headrace.recipe import Recipe
+from headrace.records import (
+    Adapter,
+    Answer,
+    Channel,
+    Clock,
+    Example,
+    Feedback,
+    IdMaker,
+    Key,
+    Rejected,
+    Release,
+    Row,
+    Verdict,
+    random_id,
+    utc_now,
+)
+from headrace.release.history import Line, history
+from headrace.release.rollback import rollback
+from headrace.serving.answerer import Answerer
+from headrace.store import Store, read_recipe
+from headrace.store.lock import only_one
+
+RECIPE = "headrace.yaml"
+
+FIRST_RECIPE = """\
+# What every key means: docs/recipe.md. Check this file: headrace doctor
+name: {name}
+seed: 7
+
+tasks:
+  intent:                       # what is asked of the model
+    base: all-MiniLM-L6-v2      # a packaged base, a folder, or a name on the hub
+
+channels:                       # where users are; each gets its own keys
+  website:
+    tasks: [intent]
+    language: en
+
+sources:                        # where rows come from
+  tickets:
+    channel: website
+    task: intent
+    connector: files
+    options: {{path: data/tickets.csv, text: text, label: label}}
+"""
+
+
+@dataclass(frozen=True)
+class PairStatus:
+    """The circle of one (task, channel): what came in, what serves, how good, what waits."""
+
+    task: str
+    channel: str
+    rows: int
+    new: int
+    unlabelled: int
+    rejected: Mapping[str, int]
+    masked: Mapping[str, int]
+    train: int
+    test: int
+    serves: Release | None
+    adapter: Adapter | None
+    judged: Judgement | None
+    answers: int
+    feedback_waiting: int
+
+
+class Project:
+    """A project in `folder`; opened lazily, so that asking one thing loads one thing.
+
+    `clock` and `ids` are for tests and replays; `progress` hears (stage, done, total) of long work.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str = ".",
+        *,
+        clock: Clock = utc_now,
+        ids: IdMaker = random_id,
+        progress: Progress | None = None,
+    ) -> None:
+        self.folder = Path(folder).resolve()
+        self.clock, self.ids, self.progress = clock, ids, progress
+
+    @classmethod
+    def init(cls, folder: Path | str = ".", *, name: str | None = None, recipe: str | None = None) -> Project:
+        """Begin a project: write its recipe (or the text `recipe`) and create the store.
+
+        Raises Conflict where there is a recipe already, RecipeError where `recipe` is wrong.
+        """
+        project = cls(folder)
+        path = project.folder / RECIPE
+        if path.exists():
+            raise Conflict(
+                "there is a project here already.", where=str(path), cure="Edit it, or choose another folder."
+            )
+        text = recipe or FIRST_RECIPE.format(name=name or _name_of(project.folder))
+        recipes.parse(text, where=str(path))
+        project.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        Store.open(project.recipe.store, project.folder, create=True).close()
+        return project
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe as it stood when it was first asked for; raises RecipeError with every mistake."""
+        return recipes.read(self.folder / RECIPE)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store; raises NotFound before `init`."""
+        return Store.open(self.recipe.store, self.folder)
+
+    @cached_property
+    def flywheel(self) -> Flywheel:
+        """What trains, judges and releases."""
+        return Flywheel(
+            self.store, self.recipe, self.folder, clock=self.clock, ids=self.ids, progress=self.progress
+        )
+
+    @cached_property
+    def _answerer(self) -> Answerer:
+        return Answerer(self.store, self.recipe, clock=self.clock, ids=self.ids)
+
+    def close(self) -> None:
+        """Give the store's connections back."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    # -- channels and keys
+
+    def channels(self) -> list[Channel]:
+        """The channels of the recipe."""
+        return [self.recipe.channel(name) for name in self.recipe.channels]
+
+    def add_channel(
+        self,
+        name: str,
+        tasks: Sequence[str],
+        *,
+        language: str = "",
+        owner: str = "",
+        daily_quota: int | None = None,
+    ) -> Channel:
+        """Write a channel into headrace.yaml; raises Conflict, RecipeError."""
+        given = {"tasks": list(tasks), "language": language, "owner": owner, "daily_quota": daily_quota}
+        self._edit("channels", name, {key: value for key, value in given.items() if value})
+        return self.recipe.channel(name)
+
+    def remove_channel(self, name: str) -> None:
+        """Take a channel out of headrace.yaml and revoke its keys; its rows and history stay."""
+        for source in [s for s, found in self.recipe.sources.items() if found.channel == name]:
+            raise Conflict(
+                f"the source {source!r} brings rows to channel {name!r}.",
+                where=RECIPE,
+                cure="Take that source out first.",
+            )
+        self._edit("channels", name, None)
+        for key in self.store.keys.list(name):
+            self.store.keys.revoke(key.id, self.clock())
+
+    def new_key(self, channel: str) -> tuple[Key, str]:
+        """A new key of a channel and its secret, which is never shown again."""
+        self.recipe.channel(channel)
+        return new_key(self.store, channel, clock=self.clock, ids=self.ids)
+
+    def keys(self, channel: str | None = None) -> list[Key]:
+        """Keys, revoked ones included."""
+        return self.store.keys.list(channel)
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Switch a key off for good."""
+        return self.store.keys.revoke(key_id, self.clock())
+
+    # -- rows
+
+    def collect(self, sources: Sequence[str] | None = None) -> Collected:
+        """Read sources of the recipe (all by default); what is there already adds nothing."""
+        return collect(
+            self.store,
+            self.recipe,
+            self.folder,
+            sources,
+            clock=self.clock,
+            run=self.ids("run"),
+            progress=self.progress,
+        )
+
+    def add_rows(
+        self, rows: Iterable[Mapping[str, object]], *, channel: str, task: str, source: str = "python"
+    ) -> Collected:
+        """Hand rows over directly: mappings with `text` and, where known, `label` and `split`."""
+        self._pair(task, channel)
+        return add_rows(
+            self.store,
+            self.recipe,
+            rows,
+            channel=channel,
+            task=task,
+            source=source,
+            clock=self.clock,
+            run=self.ids("run"),
+        )
+
+    def clean(self) -> Cleaned:
+        """Turn new rows into examples, or into quarantine with the reason."""
+        return clean(self.store, self.recipe, clock=self.clock, progress=self.progress)
+
+    def quarantine(
+        self,
+        *,
+        task: str | None = None,
+        channel: str | None = None,
+        reason: str | None = None,
+        limit: int = 100,
+    ) -> list[Rejected]:
+        """Rejected rows with their reasons, newest first."""
+        return self.store.quarantine.list(task=task, channel=channel, reason=reason, limit=limit)
+
+    def restore_row(
+        self, rejected_id: str, *, text: str | None = None, label: str | None = None
+    ) -> Example | Row:
+        """Take a rejected row back, with another text or label where given."""
+        return restore_row(self.store, self.recipe, rejected_id, text=text, label=label, clock=self.clock)
+
+    # -- learning and releasing
+
+    def train(
+        self,
+        task: str,
+        channel: str | None = None,
+        *,
+        examples: Sequence[Example] | None = None,
+        seed: int | None = None,
+    ) -> Adapter:
+        """Train the shared adapter of a task or, with `channel`, its own one, started from the shared one.
+
+        `examples` takes the place of those in the store. Raises TrainingError, MissingExtra.
+        """
+        if channel is not None:
+            self._pair(task, channel)
+        with only_one(self.store.database, self.folder, "turn or training"):
+            shared = self.store.history.adapters(task, "") if channel else []
+            start = shared[0] if shared else None
+            return self.flywheel.train(task, channel, examples=examples, start=start, seed=seed)
+
+    def evaluate(self, adapter: Adapter | str, channels: Sequence[str] | None = None) -> dict[str, Judged]:
+        """Judge an adapter on the held-out rows of its channels."""
+        found = self._adapter(adapter)
+        return self.flywheel.judge(found, channels or self._channels_of(found))
+
+    def release(self, adapter: Adapter | str, channels: Sequence[str] | None = None) -> list[PairTurn]:
+        """Pass an adapter through the gate; what it refuses keeps what serves."""
+        found = self._adapter(adapter)
+        with only_one(self.store.database, self.folder, "turn or release"):
+            return self.flywheel.release(found, channels or self._channels_of(found))
+
+    def turn(self) -> Turn:
+        """One turn of the flywheel; a killed one is continued."""
+        return self.flywheel.turn()
+
+    def rollback(self, task: str, channel: str, *, to: str | None = None) -> Release:
+        """Let the adapter before the present one serve again; a running server follows by itself."""
+        self._pair(task, channel)
+        return rollback(self.store, task, channel, to=to, clock=self.clock, ids=self.ids)
+
+    def history(
+        self, *, task: str | None = None, channel: str | None = None, at: datetime | None = None
+    ) -> list[Line]:
+        """Releases, rollbacks and events in the order of time."""
+        return history(self.store, task, channel, at)
+
+    # -- answers and feedback
+
+    def predict(self, texts: Sequence[str], *, task: str, channel: str) -> list[Answer]:
+        """Answers as the server would give them, corrections included; each can be corrected by its id.
+
+        Raises NotServed before the first release.
+        """
+        self._pair(task, channel)
+        return self._answerer.answer(texts, task=task, channel=channel)
+
+    def add_feedback(
+        self, answer: str, verdict: Verdict, label: str | None = None, *, person: str | None = None
+    ) -> Feedback:
+        """What a user said of an answer; durable when this returns."""
+        found = self.store.answers.get(answer)
+        return record(
+            self.store,
+            answer,
+            channel=found.channel,
+            verdict=verdict,
+            label=label,
+            person=person,
+            labels=self.labels(found.task),
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    def feedback(
+        self, *, task: str | None = None, channel: str | None = None, used: bool | None = None
+    ) -> list[Feedback]:
+        """Feedback in the order in which it came; `used` False is what waits for the next turn."""
+        return self.store.feedback.list(task=task, channel=channel, used=used)
+
+    def labels(self, task: str) -> tuple[str, ...]:
+        """The labels of a task: those of the recipe, else those of its newest shared adapter."""
+        listed = self.recipe.task(task).labels
+        if listed:
+            return listed
+        adapters = self.store.history.adapters(task, "")
+        return adapters[0].labels if adapters else ()
+
+    # -- the whole
+
+    def status(self) -> list[PairStatus]:
+        """The circle of every (task, channel)."""
+        serving = {(r.task, r.channel): r for r in self.store.history.serving()}
+        counts = _Counts(self.store)
+        return [
+            self._pair_status(task, channel, serving.get((task, channel)), counts)
+            for task, channel in self.recipe.pairs()
+        ]
+
+    def backup(self, to: Path | str) -> int:
+        """Write recipe, tables and artifacts to one file, while others write; its size in bytes."""
+        return self.store.backup(Path(to), (self.folder / RECIPE).read_text(encoding="utf-8"))
+
+    @classmethod
+    def restore(cls, backup: Path | str, folder: Path | str = ".") -> Project:
+        """A project from a backup, in a folder that has none; raises Conflict, InputError, NotFound."""
+        project = cls.init(folder, recipe=read_recipe(Path(backup)))
+        project.store.restore(Path(backup))
+        return project
+
+    def _pair_status(self, task: str, channel: str, release: Release | None, counts: _Counts) -> PairStatus:
+        pair = (task, channel)
+        reports = self.store.history.reports(release.adapter, channel) if release else []
+        return PairStatus(
+            task,
+            channel,
+            rows=counts.rows(pair),
+            new=counts.rows(pair, "new"),
+            unlabelled=counts.rows(pair, "unlabelled"),
+            rejected=counts.rejected(pair),
+            masked=counts.masked(pair),
+            train=counts.examples(pair, "train", "validation"),
+            test=counts.examples(pair, "test"),
+            serves=release,
+            adapter=self.store.history.adapter(release.adapter) if release else None,
+            judged=Judgement.from_json(reports[0].figures) if reports else None,
+            answers=counts.answers.get(pair, 0),
+            feedback_waiting=sum((f.task, f.channel) == pair for f in counts.waiting),
+        )
+
+    def _edit(self, section: str, name: str, value: Mapping[str, object] | None) -> None:
+        recipes.edit(self.folder / RECIPE, section, name, value)
+        self.__dict__.pop("recipe", None)
+        self.__dict__.pop("flywheel", None)
+
+    def _adapter(self, adapter: Adapter | str) -> Adapter:
+        return adapter if isinstance(adapter, Adapter) else self.store.history.adapter(adapter)
+
+    def _channels_of(self, adapter: Adapter) -> list[str]:
+        return [adapter.channel] if adapter.channel else self.recipe.channels_of(adapter.task)
+
+    def _pair(self, task: str, channel: str) -> None:
+        self.recipe.task(task)
+        found = self.recipe.channel(channel)
+        if task not in found.tasks:
+            raise NotFound(
+                f"channel {channel!r} does not ask task {task!r}.", cure=f"It asks: {', '.join(found.tasks)}."
+            )
+
+
+class _Counts:
+    """Counts of the store, read once for all pairs."""
+
+    def __init__(self, store: Store) -> None:
+        self._rows, self._masked = store.rows.counts(), store.rows.masked()
+        self._examples, self._rejected = store.examples.counts(), store.quarantine.counts()
+        self.answers, self.waiting = store.answers.counts(), store.feedback.list(used=False)
+
+    def rows(self, pair: tuple[str, str], state: str | None = None) -> int:
+        return sum(n for (t, c, s), n in self._rows.items() if (t, c) == pair and state in (None, s))
+
+    def rejected(self, pair: tuple[str, str]) -> dict[str, int]:
+        return {reason: n for (t, c, reason), n in self._rejected.items() if (t, c) == pair}
+
+    def masked(self, pair: tuple[str, str]) -> dict[str, int]:
+        return {kind: n for (t, c, kind), n in self._masked.items() if (t, c) == pair}
+
+    def examples(self, pair: tuple[str, str], *splits: str) -> int:
+        return sum(n for (t, c, split, _), n in self._examples.items() if (t, c) == pair and split in splits)
+
+
+def _name_of(folder: Path) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in folder.name.lower())
+    return kept.strip("._-")[:60] or "my-project"

@@ -1,0 +1,92 @@
+"""The past told: releases, rollbacks and events in the order of time, and what served whom at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from headrace.records import Event, Json, Release
+from headrace.release.sentences import LANGUAGES, explain
+from headrace.store import Store
+
+EVERY = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of history; `adapter` is empty where an event names none."""
+
+    at: datetime
+    kind: str
+    task: str | None
+    channel: str | None
+    adapter: str
+    message: str
+    id: str
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object of the columns."""
+        return {
+            "at": self.at.isoformat(),
+            "kind": self.kind,
+            "task": self.task,
+            "channel": self.channel,
+            "adapter": self.adapter,
+            "message": self.message,
+            "id": self.id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What served one (task, channel) at a moment; `own` says whether it was the channel's own adapter."""
+
+    task: str
+    channel: str
+    adapter: str
+    own: bool
+    since: datetime
+    release: str
+
+
+def history(
+    store: Store, task: str | None = None, channel: str | None = None, at: datetime | None = None
+) -> list[Line]:
+    """Releases, rollbacks and events, oldest first, up to and with the moment `at` where given."""
+    releases = store.history.releases(task, channel, limit=EVERY)
+    events = store.history.events(task, channel, limit=EVERY)
+    # Newest first within each: reversed, then sorted by time alone, equal times keep the order of writing.
+    lines = [_release(release) for release in reversed(releases)]
+    lines += [_event(event) for event in reversed(events)]
+    return sorted((line for line in lines if at is None or line.at <= at), key=lambda line: line.at)
+
+
+def served(
+    store: Store, task: str | None = None, channel: str | None = None, at: datetime | None = None
+) -> list[Served]:
+    """What serves each (task, channel), or served it at the moment `at`."""
+    found = []
+    for release in store.history.serving(at):
+        if task in (None, release.task) and channel in (None, release.channel):
+            own = store.history.adapter(release.adapter).channel is not None
+            found.append(Served(release.task, release.channel, release.adapter, own, release.at, release.id))
+    return found
+
+
+def _release(release: Release) -> Line:
+    message = _said(release.evidence)
+    if release.kind == "rollback":
+        message = f"Rolled back: {release.adapter} serves again."
+    return Line(release.at, release.kind, release.task, release.channel, release.adapter, message, release.id)
+
+
+def _said(evidence: Json) -> str:
+    """The sentence of the gate where the evidence is one of its own, else the `reason` that came with it."""
+    if evidence.get("verdict") in LANGUAGES["en"] and "comparison" in evidence:
+        return explain(evidence)
+    return str(evidence.get("reason", "Released."))
+
+
+def _event(event: Event) -> Line:
+    adapter = str(event.evidence.get("adapter", ""))
+    return Line(event.at, event.kind, event.task, event.channel, adapter, event.message, event.id)

@@ -1,0 +1,1 @@
+"""HTTP: checks the key, asks the quota, calls the engine, writes the Answer."""

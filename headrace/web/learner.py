@@ -1,0 +1,95 @@
+"""Corrections in the store -> effect in the memory, whoever gave them: this server, another one, or the CLI."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from headrace.errors import NotServed, ServerFull
+from headrace.records import Feedback
+from headrace.serving.engine import Ask
+from headrace.store import Store
+from headrace.web.ports import Memory, Scored, Submits
+
+_WINDOW = 32  # corrections embedded at a time: one batch
+_OVERLAP = 64  # numbers read again, since of two transactions the one that began first may end last
+
+
+class Learner:
+    """Teaches each correction once, in the order in which they came. Safe from several threads.
+
+    What is learned is the text as stored, private details masked: a restart learns the same.
+    """
+
+    def __init__(self, store: Store, batcher: Submits, memory: Memory, *, seconds: float = 30) -> None:
+        self._store, self._batcher, self._memory, self._seconds = store, batcher, memory, seconds
+        self._lock = threading.Lock()
+        self._learned: set[str] = set()
+        self._cursor = 0
+
+    def learn(self, feedback: Feedback) -> None:
+        """Let a correction that is in the store count now; other feedback changes no answer.
+
+        Raises ServerFull and NotServed; `catch_up` then comes back to it.
+        """
+        with self._lock:
+            if feedback.id not in self._learned and feedback.label is not None:
+                self._teach(feedback, self._batcher.submit(_ask(feedback)))
+
+    def catch_up(self) -> int:
+        """Learn what the store has and the memory has not; says how many. Raises ServerFull."""
+        count = 0
+        with self._lock:
+            while numbered := self._store.feedback.after(max(0, self._cursor - _OVERLAP)):
+                fresh = [f for _, f in numbered if f.label is not None and f.id not in self._learned]
+                count += self._teach_all(fresh)
+                if numbered[-1][0] == self._cursor:
+                    break
+                self._cursor = numbered[-1][0]
+        return count
+
+    def again(self) -> None:
+        """Forget what was learned: after a release the same text may have another embedding."""
+        with self._lock:
+            self._learned.clear()
+            self._cursor = 0
+
+    def _teach_all(self, corrections: Sequence[Feedback]) -> int:
+        count = done = 0
+        while done < len(corrections):
+            futures = self._submit(corrections[done : done + _WINDOW])
+            for future in futures:
+                count += self._teach(corrections[done], future)
+                done += 1
+        return count
+
+    def _submit(self, corrections: Sequence[Feedback]) -> list[Future[Scored]]:
+        """Futures of as many as the queue takes, at least one; raises ServerFull."""
+        futures = [self._batcher.submit(_ask(corrections[0]))]
+        try:
+            futures += map(self._batcher.submit, map(_ask, corrections[1:]))
+        except ServerFull:
+            return futures
+        return futures
+
+    def _teach(self, feedback: Feedback, future: Future[Scored]) -> bool:
+        try:
+            scored = future.result(self._seconds)
+        except NotServed:
+            return False  # nothing answers there yet; the first release calls `again`
+        self._memory.learn(
+            feedback.task,
+            feedback.channel,
+            feedback.text,
+            scored.embedding,
+            scored.scores,
+            feedback.label or "",
+            feedback.id,
+        )
+        self._learned.add(feedback.id)
+        return True
+
+
+def _ask(feedback: Feedback) -> Ask:
+    return Ask(feedback.task, feedback.channel, feedback.text)

@@ -1,0 +1,118 @@
+"""What the server asks of its neighbours, so that each can be stood in for: batcher, memory, mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.records import Answer, Verdict
+from headrace.serving.engine import Ask
+
+Embedding = npt.NDArray[np.float32]
+
+
+class Scored(Protocol):
+    """What an adapter says of a text: scores [K] by label and the text's embedding [d]."""
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Label -> probability."""
+        ...
+
+    @property
+    def release(self) -> str:
+        """The id of the release that decided which adapter answers."""
+        ...
+
+    @property
+    def adapter(self) -> str:
+        """The id of the adapter."""
+        ...
+
+    @property
+    def embedding(self) -> Embedding:
+        """The text's embedding [d]."""
+        ...
+
+
+class Submits(Protocol):
+    """Takes asks of all channels and answers them in batches."""
+
+    def submit(self, ask: Ask, /) -> Future[Scored]:
+        """A future that may fail with NotServed or ServerFull; raises ServerFull."""
+        ...
+
+
+class Recalled(Protocol):
+    """A correction that reaches a text."""
+
+    @property
+    def label(self) -> str:
+        """The label that the correction gave."""
+        ...
+
+    @property
+    def feedback_id(self) -> str:
+        """The id of the correction."""
+        ...
+
+
+class Memory(Protocol):
+    """Corrections that count before the next turn. `learn` comes from other threads than `recall`."""
+
+    def recall(
+        self, task: str, channel: str, text: str, embedding: Embedding, scores: Mapping[str, float], /
+    ) -> Recalled | None:
+        """The correction that decides this text, where there is one."""
+        ...
+
+    def learn(
+        self,
+        task: str,
+        channel: str,
+        text: str,
+        embedding: Embedding,
+        scores: Mapping[str, float],
+        label: str,
+        feedback_id: str,
+        /,
+    ) -> None:
+        """Let a correction count from now on; the same `feedback_id` again takes the place of the first."""
+        ...
+
+
+Mask = Callable[[str], str]
+"""Replaces private details of a text before it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer as it is sent: the record that is stored, and its best scores, highest first."""
+
+    answer: Answer
+    scores: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Feedback as it came in."""
+
+    answer: str
+    verdict: Verdict
+    label: str | None = None
+    person: str | None = None
+
+
+def best(scores: Mapping[str, float], count: int) -> tuple[tuple[str, float], ...]:
+    """The `count` highest scores, highest first; equal ones by label, so that the order is always the same."""
+    return tuple(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:count])

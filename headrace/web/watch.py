@@ -1,0 +1,73 @@
+"""A thread that notices what other processes did to the store: a release, a rollback, feedback from the CLI."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from headrace.records import Clock, utc_now
+from headrace.store import Store
+from headrace.web.learner import Learner
+
+# Twice the promised day, so that a clock which jumps a day ahead forgets no reply too early.
+REPLIES_KEPT = timedelta(hours=48)
+_HOUR = timedelta(hours=1)
+
+
+class Watch:
+    """Every `every` seconds: reload on a new release, learn new feedback, forget old replies once an hour."""
+
+    def __init__(
+        self,
+        store: Store,
+        learner: Learner,
+        reload: Callable[[], None],
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        every: float = 0.2,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._store, self._learner, self._reload, self._log = store, learner, reload, log
+        self._every, self._clock = every, clock
+        self._version = -1
+        self._swept = clock() - _HOUR
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="headrace-watch", daemon=True)
+
+    def start(self) -> None:
+        """Look once, so that the first answer knows every release and correction; then keep looking."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self) -> None:
+        """One look at the store."""
+        version = self._store.history.version()
+        if version != self._version:
+            self._reload()
+            self._learner.again()
+            self._version = version
+            self._log.info("reloaded", version=version)
+        self._learner.catch_up()
+        now = self._clock()
+        if abs(now - self._swept) >= _HOUR:
+            self._swept = now
+            self._store.replies.forget_before(now - REPLIES_KEPT)
+
+    def _work(self) -> None:
+        failures = 0
+        while not self._stop.wait(self._every * min(2**failures, 64)):
+            try:
+                self.look()
+                failures = 0
+            except Exception:  # what served keeps serving; the next look tries again, later each time
+                failures += 1
+                self._log.exception("watch failed", failures=failures)
