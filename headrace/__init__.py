@@ -1,4 +1,4 @@
-"""Headrace: one frozen base, one small adapter per (task, channel), and a loop that learns from what users say.
+"""Headrace: one frozen base, a small adapter per (task, channel), and a loop that learns from what users say.
 
 The way of a row: `Project.collect` brings it in, private details masked; `clean` makes an example of it, or
 puts it into quarantine with the reason; `train` makes an adapter of the examples; `evaluate` judges it on

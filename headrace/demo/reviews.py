@@ -5,23 +5,31 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.demo.questions import Material, Question
 from headrace.errors import MissingExtra
 
 LABELS = {"neg.txt": "negative", "pos.txt": "positive"}
 REWORDINGS = Path(__file__).parent / "rewordings.zh.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A row that the demo asks over the wire: its text, the right label, and a rewording where one was written."""
+def material(*, size: int, live: int) -> Material:
+    """`size` distinct reviews to collect and `live` to ask, drawn by the hash of the text: everywhere the same.
 
-    text: str
-    label: str
-    rewording: str | None = None
+    A text that stands under both labels is never asked: nobody could say which answer is right. Lines that
+    the package repeats are collected as often as they stand there.
+    """
+    rows = lines()
+    labels: dict[str, set[str]] = {}
+    for text, label in rows:
+        labels.setdefault(text, set()).add(label)
+    ordered = sorted(labels, key=key)
+    asked = [text for text in ordered if len(labels[text]) == 1][:live]
+    kept = set(ordered[: size + live]) - set(asked)
+    rewordings = read_rewordings()
+    questions = tuple(Question(text, min(labels[text]), rewordings.get(key(text))) for text in asked)
+    return Material([{"text": text, "label": label} for text, label in rows if text in kept], questions)
 
 
 def lines() -> list[tuple[str, str]]:
@@ -38,23 +46,6 @@ def lines() -> list[tuple[str, str]]:
         texts = (folder / name).read_text(encoding="utf-8").splitlines()
         rows += [(text.strip(), label) for text in texts if text.strip()]
     return rows
-
-
-def sample(rows: Iterable[tuple[str, str]], *, size: int, live: int) -> tuple[list[tuple[str, str]], list[Question]]:
-    """`size` distinct texts to collect and `live` to ask, drawn by the hash of the text: the same everywhere.
-
-    A text that stands under both labels is never asked: nobody could say which answer is right.
-    """
-    rows = list(rows)
-    labels: dict[str, set[str]] = {}
-    for text, label in rows:
-        labels.setdefault(text, set()).add(label)
-    ordered = sorted(labels, key=key)
-    asked = [text for text in ordered if len(labels[text]) == 1][:live]
-    kept = set([text for text in ordered if text not in set(asked)][:size])
-    rewordings = read_rewordings()
-    questions = [Question(text, min(labels[text]), rewordings.get(key(text))) for text in asked]
-    return [(text, label) for text, label in dict.fromkeys(rows) if text in kept], questions
 
 
 def key(text: str) -> str:

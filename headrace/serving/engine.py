@@ -157,7 +157,7 @@ class Engine:
         return Encoded(np.stack([embedding for embedding, _ in pairs]), [ids for _, ids in pairs])
 
     def _remembered(self, item: _Work) -> tuple[Array, Tokens] | None:
-        return self._embeddings.get((item.served.loaded.base, item.text))
+        return None if item.served.row else self._embeddings.get((item.served.loaded.base, item.text))
 
     def _remember(self, item: _Work, embedding: Array, ids: Tokens) -> None:
         if not item.served.row:

@@ -16,7 +16,9 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from headrace.channels.keys import PREFIX
 
 HIDDEN = "[hidden]"
-_PRIVATE = frozenset({"text", "texts", "body", "key", "secret", "authorization", "label", "person", "headers"})
+_PRIVATE = frozenset(
+    {"text", "texts", "body", "key", "secret", "authorization", "label", "person", "headers"}
+)
 _INFO = 20
 
 

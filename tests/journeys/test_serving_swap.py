@@ -34,7 +34,7 @@ def banks_of(shop: Shop, folder: Path, many: int) -> list[Bank]:
 
 
 def again(shop: Shop, banks: list[Bank], many: int) -> list[Bank]:
-    """`many` further banks that release the adapters of `banks` in turn; a release id begins with its number."""
+    """`many` further banks that release the adapters of `banks` in turn; release ids begin with a number."""
     found = [banks[-1]]
     for number in range(many):
         for channel in CHANNELS:

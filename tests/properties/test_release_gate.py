@@ -37,16 +37,16 @@ def test_a_loss_of_twice_the_margin_is_seldom_released(n: int, differ: float) ->
     margin, runs, released = 0.03, 400, 0
     rng = np.random.default_rng(5)
     won, lost = (differ - 2 * margin) / 2, (differ + 2 * margin) / 2
-    for w, l, same in rng.multinomial(n, [won, lost, 1 - won - lost], runs):
-        released += decide(*pair(int(same), int(w), int(l), 0), margin_points=3.0, grew=True).released
+    for w, x, same in rng.multinomial(n, [won, lost, 1 - won - lost], runs):
+        released += decide(*pair(int(same), int(w), int(x), 0), margin_points=3.0, grew=True).released
     assert released / runs <= 0.05
 
 
 def test_a_loss_of_the_margin_itself_is_released_no_more_often_than_the_confidence_allows() -> None:
     rng = np.random.default_rng(6)
     found = [
-        decide(*pair(int(same), int(w), int(l), 0), margin_points=3.0, grew=True).released
-        for w, l, same in rng.multinomial(500, [0.035, 0.065, 0.9], 1000)
+        decide(*pair(int(same), int(w), int(x), 0), margin_points=3.0, grew=True).released
+        for w, x, same in rng.multinomial(500, [0.035, 0.065, 0.9], 1000)
     ]
     assert np.mean(found) <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 1000)
 
@@ -96,8 +96,8 @@ def test_a_refusal_for_few_rows_names_more_rows_than_there_are(
 def test_a_worse_challenger_is_refused_in_plain_words() -> None:
     decision = decide(*pair(210, 10, 38, 52), margin_points=3.0, grew=True)
     assert decision.reason == (
-        "Refused: the challenger answers 71.0 % of 310 held-out rows right, the serving one 80.0 %; the loss is"
-        " between 4.9 and 13.6 points, and the recipe allows 3.0."
+        "Refused: the challenger answers 71.0 % of 310 held-out rows right, the serving one 80.0 %; the loss"
+        " is between 4.9 and 13.6 points, and the recipe allows 3.0."
     )
 
 

@@ -26,7 +26,7 @@ asks = st.lists(
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     folder = tmp_path_factory.mktemp("isolation")
     shop, one, two = Shop(folder / "store"), tiny_base(folder / "one"), tiny_base(folder / "two", seed=1)
-    shop.add("shared", one, tiny_head(one, ["a", "b", "c"], 1))
+    shop.add("shared", one, tiny_head(one, ["a", "b", "c"], 1), sites=SITES)
     for name, seed, rank in (("forum", 2, 3), ("partner", 3, 5)):
         head = tiny_head(one, ["a", "b", "c", "d"], seed, delta=True)
         shop.add(name, one, head, channel=name, delta=tiny_delta(seed, rank), sites=SITES)

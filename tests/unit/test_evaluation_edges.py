@@ -13,7 +13,7 @@ def test_no_rows_say_that_nothing_is_known() -> None:
     for estimate in (found.accuracy, found.macro_f1, found.calibration_error):
         assert (estimate.low, estimate.high, estimate.n) == (0.0, 1.0, 0)
     assert [row.support for row in found.classes] == [0, 0]
-    assert found.confusion == found.reliability == ()
+    assert (found.confusion, found.reliability) == ((), ())
 
 
 def test_one_row_has_a_wide_interval() -> None:
@@ -67,7 +67,7 @@ def test_other_rows_cannot_be_compared() -> None:
 
 
 def test_tango_1998_as_published() -> None:
-    """Airway hyper-responsiveness of 21 children, as in Fagerland, Lydersen and Laake, Stat. Med. 33, 2014."""
+    """Airway hyper-responsiveness of 21 children, as in Fagerland et al., Stat. Med. 33, 2014."""
     found = paired_interval(1, 7, 21)
     assert (found.low, found.high) == pytest.approx((-0.5173, -0.0261), abs=6e-4)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from serving_parts import SITES, Shop, tiny_base, tiny_delta, tiny_head
 
+from headrace.serving.bank import Bank, Served
 from headrace.serving.engine import Ask, Engine, Scored
 from headrace.serving.graph import Graph
 from headrace.serving.lru import Lru
@@ -67,6 +68,61 @@ def test_an_embedding_through_a_delta_is_nobody_elses(tmp_path: Path, runs: list
     assert np.abs(one.embedding - two.embedding).max() > 1e-3
     assert engine.answer([Ask("intent", "one", "w1 w2")])[0] is one
     assert sum(runs) == 2
+
+
+def test_rows_with_and_without_a_delta_share_a_graph_and_no_embedding(
+    tmp_path: Path, runs: list[int]
+) -> None:
+    shop, base = Shop(tmp_path / "store"), tiny_base(tmp_path / "base")
+    shop.add("bare", base, tiny_head(base, LABELS, 1), sites=SITES)
+    adapted = tiny_head(base, LABELS, 1, delta=True)
+    shop.add("adapted", base, adapted, channel="adapted", delta=tiny_delta(1), sites=SITES)
+    for name in ("bare", "adapted"):
+        shop.release(f"r-{name}", name, name)
+    bank = shop.bank()
+    asks = [Ask("intent", name, "w1 w2 w3") for name in ("bare", "adapted")]
+    alone = [Engine(bank).answer([ask])[0] for ask in asks]
+    assert len(bank.encoders()) == 1
+    runs.clear()
+    engine = Engine(bank)
+    for order in (asks, [*reversed(asks)]):
+        engine.swap(shop.bank())
+        for ask, answer in zip(order, engine.answer(order), strict=True):
+            own = alone[asks.index(ask)]
+            assert isinstance(answer, Scored)
+            assert isinstance(own, Scored)
+            assert np.abs(answer.embedding - own.embedding).max() < 1e-5
+    assert runs == [2]
+    for first, second in (asks, [*reversed(asks)]):
+        engine = Engine(bank)
+        engine.answer([first])
+        (answer,) = engine.answer([second])
+        own = alone[asks.index(second)]
+        assert isinstance(answer, Scored)
+        assert isinstance(own, Scored)
+        assert np.abs(answer.embedding - own.embedding).max() < 1e-5
+
+
+def test_a_call_under_way_ends_on_the_bank_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, base = Shop(tmp_path / "store"), tiny_base(tmp_path / "base")
+    for name, seed in (("one", 1), ("two", 2)):
+        shop.add(name, base, tiny_head(base, LABELS, seed), channel="shop")
+    shop.release("r1", "one", "shop")
+    before = shop.bank()
+    shop.release("r2", "two", "shop")
+    after, engine, find = shop.bank(before), Engine(before), Bank.find
+
+    def find_and_swap(bank: Bank, task: str, channel: str) -> Served:
+        engine.swap(after)
+        return find(bank, task, channel)
+
+    monkeypatch.setattr(Bank, "find", find_and_swap)
+    asks = [Ask("intent", "shop", text) for text in ("w1", "w2", "w3")]
+    for release in ("r1", "r2"):
+        answers = engine.answer(asks)
+        assert [answer.release for answer in answers if isinstance(answer, Scored)] == [release] * 3
 
 
 def test_an_answer_says_label_confidence_and_scores(tmp_path: Path) -> None:

@@ -119,7 +119,9 @@ class Part:
             things = read_json_array(source) if format_ == "json" else read_json_lines(source)
             yield from self._things(source, things, split)
 
-    def _delimited(self, source: Source, split: Split | None, delimiter: str | None) -> Iterator[Raw | Broken]:
+    def _delimited(
+        self, source: Source, split: Split | None, delimiter: str | None
+    ) -> Iterator[Raw | Broken]:
         records = read_delimited(source, self._options.delimiter or delimiter, self._options.columns)
         names, columns = next(records), None
         for record in records:
@@ -196,7 +198,9 @@ def _whole(source: Source, label: str | None, split: Split | None) -> Raw | Brok
     size = 0
     for line in read_lines(source):
         if isinstance(line, Broken):
-            return Broken(source.place(1), escaped("\n".join([*parts, line.content])), line.reason, line.detail)
+            return Broken(
+                source.place(1), escaped("\n".join([*parts, line.content])), line.reason, line.detail
+            )
         parts.append(line.text)
         size += len(line.text) + 1
         if size > MAX_BYTES:

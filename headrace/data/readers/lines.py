@@ -58,7 +58,9 @@ class Source:
         except FileNotFoundError:
             raise InputError("there is no such file.", where=self.name, cure="Correct `path`.") from None
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(f"not a whole gzip file: {error}.", where=self.name, cure="Copy it again.") from error
+            raise InputError(
+                f"not a whole gzip file: {error}.", where=self.name, cure="Copy it again."
+            ) from error
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}.", where=self.name) from error
 

@@ -60,7 +60,7 @@ class Idempotency:
         except _REFUSALS:
             raise
         except Exception:
-            await self._service.keep_failure(claim, INTERNAL.body(request.url.path).decode())
+            await self._service.keep_failure(claim, INTERNAL.body(request.scope["path"]).decode())
             raise
         # Another process may have carried the same request out meanwhile: then its reply counts.
         return _response(reply) if reply.digest == claim.digest else _again(claim, reply)
@@ -74,13 +74,15 @@ def claim_of(request: Request, channel: str, body: bytes) -> Claim | None:
     if not 1 <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
         said = f"It has 1 to {LONGEST} printable ASCII characters."
         raise Problem("invalid", f"{HEADER}: {said}", [(HEADER, said)])
-    route = f"{request.method} {request.url.path}\n".encode()
+    route = f"{request.method} {request.scope['path']}\n".encode()
     return Claim(channel, key, hashlib.sha256(route + body).hexdigest())
 
 
 def _again(claim: Claim, reply: Reply) -> Response:
     if reply.digest != claim.digest:
         raise Problem("key-reused", "This Idempotency-Key came with another request before. Use a new one.")
+    if reply.status is None:
+        raise Problem("in-flight", "The first request with this Idempotency-Key has not ended.")
     response = _response(reply)
     response.headers["Idempotent-Replayed"] = "true"
     return response

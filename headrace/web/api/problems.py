@@ -53,7 +53,9 @@ KINDS = _kinds(
     Kind("too-large", 413, "The body is too large", "The detail says how many bytes are taken."),
     Kind("media-type", 415, "Not JSON", "Send `Content-Type: application/json`, in UTF-8, uncompressed."),
     Kind("invalid", 422, "A field is wrong", "`field` names it; `errors` lists all of them."),
-    Kind("quota", 429, "The quota is spent", "The header Retry-After says in how many seconds it is renewed."),
+    Kind(
+        "quota", 429, "The quota is spent", "The header Retry-After says in how many seconds it is renewed."
+    ),
     Kind("head-too-large", 431, "The head is too large", "Send fewer or shorter headers."),
     Kind("internal", 500, "An error of ours", "It was logged under the id in the header Request-Id."),
     Kind("full", 503, "The server is full", "Ask again after the seconds in the header Retry-After."),
@@ -75,7 +77,7 @@ _BY_ERROR: tuple[tuple[type[HeadraceError], str], ...] = (
 _NOT_SERVED_WAIT, _STORE_WAIT = 30, 5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Problem(Exception):
     """A request that ends with a problem document; `name` is one of KINDS."""
 
@@ -97,7 +99,7 @@ class Problem(Exception):
             "title": kind.title,
             "status": kind.status,
             "detail": self.detail,
-            "instance": quote(path[:200], safe="/"),
+            "instance": quote(path[:200], safe="/", errors="replace"),
         }
         if self.errors:
             document["field"] = self.errors[0][0]
@@ -107,7 +109,7 @@ class Problem(Exception):
     def response(self, request: Request) -> Response:
         """The document as a response."""
         return Response(
-            self.body(request.url.path),
+            self.body(request.scope["path"]),
             self.kind.status,
             headers=dict(self.headers),
             media_type=MEDIA_TYPE,
