@@ -2,8 +2,8 @@
 
 What is stored is what was answered, so a crash gives nothing back. Each day has a count of its own that only
 grows: a clock that jumps ahead opens that day's quota early, and once only; one that jumps back finds the
-earlier day's count as it left it. The count is one process's: what another process answers for the same channel
-is seen when a day is first asked about.
+earlier day's count as it left it. The count is one process's: what another process answers for the same
+channel is seen when a day is first asked about.
 """
 
 from __future__ import annotations

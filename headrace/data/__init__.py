@@ -1,1 +1,1 @@
-"""A row comes in: collect, clean, find duplicates, mask private details, split, and feedback into examples."""
+"""A row comes in: collect, clean, find duplicates, mask private details, split; feedback becomes examples."""

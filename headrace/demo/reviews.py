@@ -15,7 +15,7 @@ REWORDINGS = Path(__file__).parent / "rewordings.zh.jsonl"
 
 
 def material(*, size: int, live: int) -> Material:
-    """`size` distinct reviews to collect and `live` to ask, drawn by the hash of the text: everywhere the same.
+    """`size` distinct reviews to collect and `live` to ask, drawn by the hash of the text.
 
     A text that stands under both labels is never asked: nobody could say which answer is right. Lines that
     the package repeats are collected as often as they stand there.

@@ -138,9 +138,10 @@ def rows_needed(
 
     `discordant_rate` is the share of rows on which exactly one of them is right. The sample size for paired
     proportions of R. J. Connor, Biometrics 43, 1987, but never fewer than the score interval needs when no
-    row differs at all. None where no number is enough: the margin is 0.
+    row differs at all. None where no number is enough: the margin is 0,
+    or so small (below a millionth) that it might as well be.
     """
-    if margin <= 0:
+    if margin < 1e-6:
         return None
     z = two_sided(confidence)
     spread = (z + float(norm.ppf(power))) ** 2 * discordant_rate / margin**2

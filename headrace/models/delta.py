@@ -32,7 +32,13 @@ MODULES = (
     "output.dense",
 )
 _KEY = re.compile(r"base_model\.model\.(?:\w+\.)?encoder\.layer\.(\d+)\.([a-z.]+)\.lora_([AB])\.weight")
-_REFUSED = ("use_dora", "modules_to_save", "layer_replication", "trainable_token_indices", "alora_invocation_tokens")
+_REFUSED = (
+    "use_dora",
+    "modules_to_save",
+    "layer_replication",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+)
 Floats = NDArray[np.float32]
 Factors = dict[tuple[int, str], tuple[Floats, Floats]]
 
@@ -134,7 +140,12 @@ def _delta(config: dict[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Delta
     factors = {}
     for (layer, module), found in sorted(halves.items()):
         a, b = found["A"], found["B"]
-        if a.ndim != 2 or b.ndim != 2 or len(a) != b.shape[1] or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        if (
+            a.ndim != 2
+            or b.ndim != 2
+            or len(a) != b.shape[1]
+            or not (np.isfinite(a).all() and np.isfinite(b).all())
+        ):
             raise ValueError(f"{module} of layer {layer} holds what it cannot")
         own = _scaling(config, f"encoder.layer.{layer}.{module}", len(a))
         factors[layer, module] = (a, b if own == scaling else np.asarray(b * np.float32(own / scaling)))

@@ -36,7 +36,8 @@ def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
 def factors_of(delta: Delta) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
     """A delta's factors as tensors."""
     return {
-        place: (torch.from_numpy(a.copy()), torch.from_numpy(b.copy())) for place, (a, b) in delta.factors.items()
+        place: (torch.from_numpy(a.copy()), torch.from_numpy(b.copy()))
+        for place, (a, b) in delta.factors.items()
     }
 
 
@@ -55,7 +56,9 @@ class Encoder:
         """Read model.safetensors; names may carry the model's prefix (`bert.`)."""
         config = base.config
         raw = load_file(base.path / "model.safetensors")
-        weights = {_bare(name): tensor.to(dtype) for name, tensor in raw.items() if tensor.is_floating_point()}
+        weights = {
+            _bare(name): tensor.to(dtype) for name, tensor in raw.items() if tensor.is_floating_point()
+        }
         roberta = "roberta" in str(config["model_type"])
         return cls(
             weights,
@@ -74,7 +77,13 @@ class Encoder:
         return self._norm(words + places + kinds, "embeddings.LayerNorm")
 
     def run(
-        self, states: Tensor, mask: Tensor, low: int, high: int, factors: Factors | None = None, scaling: float = 0.0
+        self,
+        states: Tensor,
+        mask: Tensor,
+        low: int,
+        high: int,
+        factors: Factors | None = None,
+        scaling: float = 0.0,
     ) -> Tensor:
         """Layers low..high-1 over states [B, L, d]; `mask` [B, L] is true where there is a token."""
         away = torch.zeros(mask.shape, dtype=states.dtype).masked_fill_(~mask, torch.finfo(states.dtype).min)
@@ -96,8 +105,10 @@ class Encoder:
         query, key, value = (self._split(linear(x, module)) for module in MODULES[:3])
         seen = _attend(query, key, value, away).transpose(1, 2).reshape(x.shape)
         x = self._norm(x + linear(seen, "attention.output.dense"), f"{name}.attention.output.LayerNorm")
-        inner = functional.gelu(linear(x, "intermediate.dense")) if self.activation == "gelu" else functional.relu(
-            linear(x, "intermediate.dense")
+        inner = (
+            functional.gelu(linear(x, "intermediate.dense"))
+            if self.activation == "gelu"
+            else functional.relu(linear(x, "intermediate.dense"))
         )
         return self._norm(x + linear(inner, "output.dense"), f"{name}.output.LayerNorm")
 
@@ -114,7 +125,11 @@ def _bare(name: str) -> str:
     for start in ("embeddings.", "encoder."):
         at = name.find(start)
         if at >= 0 and name[:at].count(".") <= 1:
-            return name[at:].replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+            return (
+                name[at:]
+                .replace("LayerNorm.gamma", "LayerNorm.weight")
+                .replace("LayerNorm.beta", "LayerNorm.bias")
+            )
     return name
 
 

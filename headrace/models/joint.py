@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize_scalar
+from threadpoolctl import threadpool_limits
 
 from headrace.models.adapter import Head, eight_bits
 from headrace.models.ngrams import BUCKETS, NgramOptions, inverse_frequency, weighted
@@ -56,6 +57,19 @@ def fit_joint(
     `weights` [n] count a row more or less. With `start`, the penalty pulls every weight towards that head's
     instead of towards zero and its word weights are never pruned.
     """
+    with threadpool_limits(1):  # small products: threads would only wait for each other
+        return _fit(embeddings, counts, y, weights, labels, options, start)
+
+
+def _fit(
+    embeddings: Floats,
+    counts: sparse.csr_matrix,
+    y: NDArray[np.int64],
+    weights: Floats,
+    labels: tuple[str, ...],
+    options: JointOptions,
+    start: Head | None,
+) -> Head:
     many = len(labels)
     columns = _columns(counts, labels, start)
     dense_start, bias_start = _dense_start(embeddings.shape[1], labels, start)
@@ -80,25 +94,24 @@ def fit_joint(
     return _head(fitted, problem, columns, labels, options, scale, centre)
 
 
-def logistic_bias(y: NDArray[np.int64], many: int) -> Floats:
-    """[K] log of each label's share, with one row added to each."""
-    shares = np.bincount(y, minlength=many) + 1.0
-    return np.log(shares / shares.sum()).astype(np.float32)
-
-
 def fit_temperature(logits: Floats, y: NDArray[np.int64]) -> float:
     """The temperature in [0.05, 20] under which rows not trained on are likeliest (Guo et al. 2017)."""
     if not len(y):
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        scaled = logits.astype(np.float64) / np.exp(log_temperature)
-        peak = scaled.max(axis=1)
-        norms = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
-        return float((norms - scaled[np.arange(len(y)), y]).mean())
+        return loss_at(logits, y, float(np.exp(log_temperature)))
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
     return float(np.float32(np.exp(found.x)))
+
+
+def loss_at(logits: Floats, y: NDArray[np.int64], temperature: float) -> float:
+    """Mean negative log-likelihood of the labels under logits over a temperature."""
+    scaled = logits.astype(np.float64) / temperature
+    peak = scaled.max(axis=1)
+    norms = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
+    return float((norms - scaled[np.arange(len(y)), y]).mean())
 
 
 @dataclass(frozen=True)
@@ -194,9 +207,7 @@ def _scale(
     return float(np.float32(few / max(spread, 0.05)))
 
 
-def _mask(
-    fitted: Floats, problem: _Problem, columns: _Columns, keep: int
-) -> NDArray[np.bool_]:
+def _mask(fitted: Floats, problem: _Problem, columns: _Columns, keep: int) -> NDArray[np.bool_]:
     """Which word weights stay: the `keep` largest by |change| times the column's use, and the start's own."""
     change = np.abs(fitted[problem.width : -1] - columns.start)
     squares = np.bincount(

@@ -48,9 +48,7 @@ class Grams:
         return sparse.csr_matrix((values, self.keys, ends), shape=(self.count, BUCKETS))
 
 
-def grams(
-    token_ids: Sequence[NDArray[np.int32]], texts: Sequence[str], options: NgramOptions
-) -> Grams:
+def grams(token_ids: Sequence[NDArray[np.int32]], texts: Sequence[str], options: NgramOptions) -> Grams:
     """The n-grams of a batch. A row's depend on that row alone.
 
     `token_ids` are the ids as the base reads them, special tokens and prefix included; `texts` are read only

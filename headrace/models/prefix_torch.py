@@ -1,8 +1,9 @@
 """Frozen features, computed once and kept on disk: pooled embeddings, and hidden states below a layer.
 
 The value of a text is a function of the text alone: batches always have 32 rows (filled up with dummies) and
-a length that is a multiple of 8, so neither its batch mates nor what was cached before change a bit of it. A
-chunk is two files, values and then keys, each written under a temporary name, synced and renamed; a chunk
+a length that is a multiple of 8, and each batch is worked by one thread, so neither its batch mates nor what
+was cached before nor the number of threads change a bit of it. Several batches run side by side: threads that
+share one product would wait for each other, many times longer where the machine has other work. A chunk is two files, values and then keys, each written under a temporary name, synced and renamed; a chunk
 without keys does not count, so a kill at any moment leaves a valid cache.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from headrace.models.base import BaseFolder, tokenise
-from headrace.models.encoder_torch import Encoder, fast_dtype, mean_pool
+from headrace.models.delta import Delta
+from headrace.models.encoder_torch import Encoder, factors_of, fast_dtype, mean_pool
 
 ROWS, STEP, CHUNK = 32, 8, 1024
 _KEY = np.dtype([("digest", "S32"), ("tokens", "<u4")])
@@ -55,67 +59,117 @@ class Prefix:
     def pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[n, d] float32 mean-pooled embeddings of norm 1."""
         found = self._have(texts, self.base.layers, pooled=True)
-        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, self.base.width), np.float32)
+        return (
+            np.stack([found[text] for text in texts]) if texts else np.zeros((0, self.base.width), np.float32)
+        )
 
     def hidden(self, texts: Sequence[str], layer: int) -> list[NDArray[np.uint16]]:
         """The states below `layer` of each text: [tokens, d] bfloat16 as uint16, memory-mapped."""
         found = self._have(texts, layer, pooled=False)
         return [found[text] for text in texts]
 
+    def pooled_through(self, texts: Sequence[str], delta: Delta) -> NDArray[np.float32]:
+        """[n, d] float32 embeddings of norm 1 of the base with `delta`; only the states below are cached."""
+        factors, top = factors_of(delta), self.base.layers
+        states = self.hidden(texts, delta.lowest)
+
+        def pooled(padded: Tensor, mask: Tensor) -> Tensor:
+            out = self.encoder.run(padded, mask, delta.lowest, top, factors, delta.scaling)
+            return torch.nn.functional.normalize(mean_pool(out, mask), dim=-1)
+
+        return pool_batches(states, self.encoder, pooled, self.base.width, self.threads)
+
     def _have(self, texts: Sequence[str], layer: int, *, pooled: bool) -> dict[str, NDArray[Any]]:
         store = self._store(layer, pooled)
         unique = list(dict.fromkeys(texts))
         missing = [text for text in unique if text not in store]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        if missing:
             self._compute(missing, store, layer, pooled)
-        finally:
-            torch.set_num_threads(threads)
         return {text: store[text] for text in unique}
 
     def _store(self, layer: int, pooled: bool) -> _Store:
         kind = "pooled" if pooled else "hidden"
-        said = "\x1f".join(
-            [self.base.fingerprint, str(self.longest), self.prefix, str(fast_dtype()), f"{self.threads}", "v1"]
-        )
+        parts = (self.base.fingerprint, str(self.longest), self.prefix, str(fast_dtype()), "v1")
+        said = "\x1f".join(parts)
         name = f"{hashlib.sha256(said.encode()).hexdigest()[:20]}-{kind}-{layer}"
         if name not in self._stores:
             self._stores[name] = _Store.open(self.cache / "features" / name)
         return self._stores[name]
 
     def _compute(self, missing: Sequence[str], store: _Store, layer: int, pooled: bool) -> None:
-        ids = self.tokens(missing)
+        ids, encoder = self.tokens(missing), self.encoder
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), missing[i]))
-        ready: list[tuple[str, NDArray[Any]]] = []
+        batches = list(_batches(order, [len(one) for one in ids]))
         done = 0
-        for batch in _batches(order, [len(one) for one in ids]):
-            values = self._forward([ids[i] for i in batch], layer, pooled)
-            ready += [(missing[i], value) for i, value in zip(batch, values, strict=True)]
-            done += len(batch)
-            if self.progress is not None:
-                self.progress("features", done, len(missing))
-            if len(ready) >= CHUNK:
-                store.add(ready)
+        with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for some in _chunks(batches):
+                work = [
+                    pool.submit(_forward, encoder, [ids[i] for i in batch], layer, pooled) for batch in some
+                ]
                 ready = []
-        if ready:
-            store.add(ready)
+                for batch, job in zip(some, work, strict=True):
+                    ready += [(missing[i], value) for i, value in zip(batch, job.result(), strict=True)]
+                    done += len(batch)
+                    if self.progress is not None:
+                        self.progress("features", done, len(missing))
+                store.add(ready)
 
-    def _forward(self, ids: Sequence[Ids], layer: int, pooled: bool) -> list[NDArray[Any]]:
-        length = -(-max(len(one) for one in ids) // STEP) * STEP
-        padded = torch.zeros(ROWS, length, dtype=torch.long)
-        mask = torch.zeros(ROWS, length, dtype=torch.bool)
-        mask[:, 0] = True
-        for row, one in enumerate(ids):
-            padded[row, : len(one)] = torch.from_numpy(one.astype(np.int64))
-            mask[row, : len(one)] = True
-        with torch.inference_mode():
-            states = self.encoder.run(self.encoder.embed(padded), mask, 0, layer)
-            if pooled:
-                values = torch.nn.functional.normalize(mean_pool(states, mask), dim=-1).numpy()
-                return list(values[: len(ids)])
-            raw = states.to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
-        return [raw[row, : len(one)] for row, one in enumerate(ids)]
+
+def _forward(encoder: Encoder, ids: Sequence[Ids], layer: int, pooled: bool) -> list[NDArray[Any]]:
+    length = -(-max(len(one) for one in ids) // STEP) * STEP
+    padded = torch.zeros(ROWS, length, dtype=torch.long)
+    mask = torch.zeros(ROWS, length, dtype=torch.bool)
+    mask[:, 0] = True
+    for row, one in enumerate(ids):
+        padded[row, : len(one)] = torch.from_numpy(one.astype(np.int64))
+        mask[row, : len(one)] = True
+    with torch.inference_mode():
+        states = encoder.run(encoder.embed(padded), mask, 0, layer)
+        if pooled:
+            values = torch.nn.functional.normalize(mean_pool(states, mask), dim=-1).numpy()
+            return list(values[: len(ids)])
+        raw = states.to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
+    return [raw[row, : len(one)] for row, one in enumerate(ids)]
+
+
+def pad_states(
+    states: Sequence[NDArray[np.uint16]], encoder: Encoder, rows: int = 0, length: int = 0
+) -> tuple[Tensor, Tensor]:
+    """States of several texts as one [B, L, d] in the encoder's number format, and its mask [B, L]."""
+    count, longest = max(rows, len(states)), max([length, *(len(one) for one in states)])
+    padded = np.zeros((count, longest, states[0].shape[1]), np.uint16)
+    mask = torch.zeros(count, longest, dtype=torch.bool)
+    mask[:, 0] = True
+    for row, one in enumerate(states):
+        padded[row, : len(one)] = one
+        mask[row, : len(one)] = True
+    raw = torch.from_numpy(padded.view(np.int16)).view(torch.bfloat16)
+    return raw.to(encoder.weights["embeddings.LayerNorm.weight"].dtype), mask
+
+
+def pool_batches(
+    states: Sequence[NDArray[np.uint16]],
+    encoder: Encoder,
+    pooled: Callable[[Tensor, Tensor], Tensor],
+    width: int,
+    threads: int,
+) -> NDArray[np.float32]:
+    """[n, width] of `pooled` over batches of fixed shapes, so a row's value depends on that row alone."""
+    lengths = [len(one) for one in states]
+    order = sorted(range(len(states)), key=lambda i: (lengths[i], i))
+    batches = list(_batches(order, lengths))
+
+    def work(batch: list[int]) -> NDArray[np.float32]:
+        longest = -(-max(lengths[i] for i in batch) // STEP) * STEP
+        with torch.no_grad():
+            found = pooled(*pad_states([states[i] for i in batch], encoder, ROWS, longest))
+        return np.asarray(found.numpy()[: len(batch)])
+
+    out = np.zeros((len(states), width), np.float32)
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for batch, values in zip(batches, pool.map(work, batches), strict=True):
+            out[batch] = values
+    return out
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -128,6 +182,12 @@ def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
         batch.append(i)
     if batch:
         yield batch
+
+
+def _chunks(batches: Sequence[list[int]]) -> Iterator[list[list[int]]]:
+    """Runs of batches that make a chunk on disk."""
+    for start in range(0, len(batches), CHUNK // ROWS):
+        yield list(batches[start : start + CHUNK // ROWS])
 
 
 @dataclass

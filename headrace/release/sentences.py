@@ -102,7 +102,7 @@ def _values(evidence: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, 
     values: dict[str, object] = {
         "n": evidence["n"],
         "label": _quoted(str(evidence.get("label", ""))),
-        "margin": f"{evidence.get('margin_points', 0.0):.1f}",
+        "margin": _points(evidence.get("margin_points", 0.0)),
         "champion": _percent(evidence["champion"]),
         "challenger": _percent(evidence["challenger"]),
         "least": f"{-100 * difference['high']:.1f}",
@@ -118,6 +118,11 @@ def _values(evidence: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, 
 
 def _percent(side: Mapping[str, Any]) -> str:
     return f"{100 * side['accuracy']['value']:.1f}"
+
+
+def _points(margin: float) -> str:
+    """With one decimal, or with more where the recipe gave more."""
+    return f"{margin:.1f}" if round(margin, 1) == margin else f"{margin:g}"
 
 
 def _range(low: float, high: float, words: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from headrace.serving.engine import Ask, Scored
 Answer = Future[Scored]
 
 
-class Answerer(Protocol):
+class Infers(Protocol):
     """What the batcher asks of an engine."""
 
     def answer(self, asks: Sequence[Ask]) -> list[Scored | NotServed]:
@@ -51,7 +51,7 @@ class Batcher:
 
     def __init__(
         self,
-        engine: Answerer,
+        engine: Infers,
         *,
         batch: int = 32,
         queue: int = 1024,

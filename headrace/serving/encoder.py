@@ -42,7 +42,7 @@ class Settings:
 
 
 class Encoder:
-    """One base, ready to read texts. Not to be called from two threads at once."""
+    """One base, ready to read texts; safe to call from several threads."""
 
     def __init__(self, graph: Graph, tokenizer: Tokenizer, settings: Settings, *, threads: int = 1) -> None:
         self.graph, self.settings = graph, settings

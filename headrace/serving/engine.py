@@ -63,7 +63,7 @@ class _Work:
 
 
 class Engine:
-    """Answers by what stands in its bank. One thread calls `answer`; `swap` may come from any other.
+    """Answers by what stands in its bank; safe to call and to swap from several threads.
 
     `batch` is rows of one inference at most, `remembered` the answers and the embeddings kept, each.
     """

@@ -40,7 +40,7 @@ class DeltaBank:
 
 
 class Graph:
-    """A session for one thread at a time; `sites` maps each adapted site to its (in, out) widths."""
+    """An open graph; `sites` maps each site that takes deltas to its (in, out) widths."""
 
     def __init__(self, model: Path | bytes, *, threads: int = 1) -> None:
         self._session = _session(model, threads)
@@ -58,13 +58,11 @@ class Graph:
         tokens, mask = _pad(ids)
         feed: dict[str, npt.NDArray[np.int64]] = {"input_ids": tokens, "attention_mask": mask}
         if not self.sites:
-            plain: Array = self._session.run(None, feed)[0]
-            return plain
+            return np.asarray(self._session.run(None, feed)[0], np.float32)
         feed["adapter_index"] = rows
         values = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in feed.items()}
         values.update((deltas or self._none).values)
-        adapted: Array = self._session.run_with_ort_values(["embedding"], values)[0].numpy()
-        return adapted
+        return np.asarray(self._session.run_with_ort_values(["embedding"], values)[0].numpy(), np.float32)
 
 
 def _session(model: Path | bytes, threads: int) -> ort.InferenceSession:

@@ -74,7 +74,18 @@ class Shelf:
 
 def digests_of(files: Files) -> dict[str, str]:
     """The SHA-256 of each file, in hex."""
-    return {name: hashlib.sha256(read_file(files, name)).hexdigest() for name in files}
+    return {name: _digest(files, name) for name in files}
+
+
+def _digest(files: Files, name: str) -> str:
+    file = files[name]
+    if isinstance(file, bytes):
+        return hashlib.sha256(file).hexdigest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"{name} cannot be read: {error.strerror}.") from error
 
 
 def _delta(files: Files) -> Delta | None:

@@ -146,7 +146,7 @@ class Replies:
     def add_in(
         self, connection: Connection, channel: str, key: str, reply: Reply, at: datetime
     ) -> Reply | None:
-        """Keep a reply in the transaction that carries its request out; where one is kept already, that one."""
+        """Keep a reply in the transaction that carries its request out; else give the one kept before."""
         row = values(reply, channel=channel, key=key, at=at)
         statement = adding(tables.replies, self._dialect).values(row).returning(tables.replies.c.key)
         made = connection.execute(statement).first()

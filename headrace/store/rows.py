@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
 from headrace.errors import NotFound
-from headrace.records import Rejected, Row, content_id
+from headrace.records import Rejected, Row, Split, content_id
 from headrace.store import tables
 from headrace.store.database import Database
 from headrace.store.table import adding, batches, insert, record, values
@@ -125,6 +125,16 @@ class Rows:
             raise NotFound(f"there is no row {row_id!r}.")
         return record(Row, found)
 
+    def given_splits(self, row_ids: Sequence[str]) -> dict[str, Split]:
+        """The splits that their source gave these rows; rows without one are left out."""
+        c = tables.rows.c
+        found: dict[str, Split] = {}
+        with self._database.read() as connection:
+            for batch in batches(row_ids, BATCH):
+                query = select(c.id, c.split).where(c.id.in_(batch), c.split.is_not(None))
+                found |= {row.id: row.split for row in connection.execute(query)}
+        return found
+
     def counts(self) -> dict[tuple[str, str, State], int]:
         """Rows by (task, channel, state)."""
         c = tables.rows.c
@@ -196,10 +206,44 @@ class Quarantine:
         t = tables.quarantine
         connection.execute(update(t).where(t.c.id == rejected_id).values(restored=at))
 
-    def add_in(self, connection: Connection, rejected: Sequence[Rejected]) -> None:
-        """Like `add`, inside a transaction of the caller's."""
+    def add_in(
+        self, connection: Connection, rejected: Sequence[Rejected], keys: Mapping[str, str] | None = None
+    ) -> None:
+        """Like `add`, inside a transaction of the caller's; `keys` are the keys of texts by rejected id."""
         if rejected:
-            connection.execute(adding(tables.quarantine, self._dialect), [values(r) for r in rejected])
+            made = [values(r, text_key=(keys or {}).get(r.id)) for r in rejected]
+            connection.execute(adding(tables.quarantine, self._dialect), made)
+
+    def by_text_key(self, task: str, keys: Sequence[str]) -> Mapping[str, Sequence[Rejected]]:
+        """What waits there under these keys of texts, of one task, in the order in which it came."""
+        t = tables.quarantine
+        found: dict[str, MutableSequence[Rejected]] = {}
+        with self._database.read() as connection:
+            for batch in batches(dict.fromkeys(keys), BATCH):
+                where = (t.c.task == task, t.c.text_key.in_(batch), t.c.restored.is_(None))
+                for row in connection.execute(select(t).where(*where).order_by(t.c.seq)):
+                    found.setdefault(row.text_key, []).append(record(Rejected, row))
+        return found
+
+    def repeats(self, row_ids: Sequence[str]) -> dict[str, int]:
+        """How often each of these rows came again within one run; rows that did not are left out."""
+        c = tables.quarantine.c
+        found: dict[str, int] = {}
+        with self._database.read() as connection:
+            for batch in batches(row_ids, BATCH):
+                where = (c.row.in_(batch), c.reason == "duplicate", c.text_key.is_(None))
+                query = select(c.row, func.count().label("n")).where(*where).group_by(c.row)
+                found |= {row.row: row.n for row in connection.execute(query)}
+        return found
+
+    def ids(self, reason: str, task: str | None = None, channel: str | None = None) -> Sequence[str]:
+        """The ids of what waits there for one reason, in the order in which it came."""
+        c = tables.quarantine.c
+        query = select(c.id).where(c.reason == reason, c.restored.is_(None)).order_by(c.seq)
+        for column, wanted in ((c.task, task), (c.channel, channel)):
+            query = query if wanted is None else query.where(column == wanted)
+        with self._database.read() as connection:
+            return connection.execute(query).scalars().all()
 
 
 class Cursors:

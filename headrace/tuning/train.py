@@ -197,7 +197,11 @@ def _timed(job: Job, method: str, options: object) -> tuple[Fitted, str]:
     began = time.perf_counter()
     part = plugins.load("methods", method)(plugins.options("methods", method).model_validate(options))
     fitted: Fitted = part.fit(job)
-    right = float((fitted.validation_logits.argmax(1) == job.validation.y).mean()) if len(job.validation.y) else 0.0
+    right = (
+        float((fitted.validation_logits.argmax(1) == job.validation.y).mean())
+        if len(job.validation.y)
+        else 0.0
+    )
     return fitted, (
         f"{method}: {100 * right:.1f} % on {len(job.validation.y)} validation rows, "
         f"{time.perf_counter() - began:.1f} s"

@@ -1,4 +1,4 @@
-"""Corrections in the store -> effect in the memory, whoever gave them: this server, another one, or the CLI."""
+"""Corrections in the store -> effect in the memory, whoever gave them: this server, another, the CLI."""
 
 from __future__ import annotations
 

@@ -91,8 +91,8 @@ class Memory(Protocol):
         ...
 
 
-Mask = Callable[[str], str]
-"""Replaces private details of a text before it is stored."""
+Mask = Callable[[str, str], str]
+"""(channel, text) -> the text with its private details replaced, as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +114,5 @@ class Said:
 
 
 def best(scores: Mapping[str, float], count: int) -> tuple[tuple[str, float], ...]:
-    """The `count` highest scores, highest first; equal ones by label, so that the order is always the same."""
+    """The `count` highest scores, highest first; equal ones by label, so that the order is one."""
     return tuple(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:count])

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with bounds that it lacks: seconds for a request to arrive, and bytes of its head.
 
-Without them a client that sends a byte a second holds a connection for ever, and a header without an end fills
-the memory.
+Without them a client that sends a byte a second holds a connection for ever, and a header without an end
+fills the memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HEAD_BYTES = 16_384
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request has not come in full after `receive_seconds`, answering 408 if it can.
+    """Closes a connection whose request is not there in full after `receive_seconds`, with 408 if it can.
 
     The seconds run from the connection's first moment, or from the first byte after a response.
     """
@@ -56,12 +56,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head has come."""
-        self._in_head, self._head = False, 0
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size <= HEAD_BYTES:
-            super().on_headers_complete()
-        else:
+        if size > HEAD_BYTES:
             self._refuse(Problem("head-too-large", f"The head of a request has at most {HEAD_BYTES} bytes."))
+        if not self._refused:
+            self._in_head, self._head = False, 0
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body has come."""
@@ -76,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _arm(self) -> None:
-        if self._deadline is None:
+        if self._deadline is None and not self._refused:
             self._deadline = self.loop.call_later(self.receive_seconds, self._late)
 
     def _disarm(self) -> None:
@@ -97,7 +97,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if busy:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if not busy or not self.cycle.response_started:
+        # To the request that is coming in: not to one that was answered already, nor to the one before it.
+        if busy != self._in_head and not (busy and self.cycle.response_started):
             self.transport.write(_response(problem))
         self.transport.close()
 

@@ -37,7 +37,7 @@ def serve(
 
 @contextmanager
 def background(service: Service, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """A server in a thread of this process, for as long as the block runs; gives its URL. Port 0 is any free."""
+    """A server in a thread of this process, for as long as the block runs; gives its URL. Port 0 is any."""
     started = threading.Event()
     with listening(host, port) as bound, _running(service):
         server = _Server(_config(service), started.set)

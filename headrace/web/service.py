@@ -1,7 +1,8 @@
 """What the routes call: who asks, may they, what is the answer, what was said of it.
 
 An answer is on disk before it is sent, and feedback before it is acknowledged; a correction counts at once.
-The model reads a text as it was sent; what is stored, and what the memory compares, has private details masked.
+The model reads a text as it was sent; what is stored, and what the memory compares, has its private details
+masked.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from headrace.web.watch import Watch
 from headrace.web.writer import Claim, Entry, Writer
 
 _SCORES = 5
+_SHORT = 4_000  # characters that may be masked without holding up other requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class Service:
     async def authenticate(self, header: str | None) -> Channel:
         """The channel whose key the Authorization header carries; raises Unauthorized."""
         name = self._ring.remembered(header)
-        name = name or await asyncio.to_thread(self._ring.authenticate, header)
+        if name is None:
+            name = await asyncio.to_thread(self._ring.authenticate, header)
         try:
             return self._with.channel(name)
         except NotFound:
@@ -166,10 +169,16 @@ class Service:
         finally:
             for future in futures:
                 future.cancel()
-        return [self._given(channel, task, text, s) for text, s in zip(texts, scored, strict=True)]
+        pairs = list(zip(texts, scored, strict=True))
+        if sum(map(len, texts)) <= _SHORT:
+            return self._give(channel, task, pairs)
+        return await asyncio.to_thread(self._give, channel, task, pairs)
+
+    def _give(self, channel: str, task: str, pairs: Sequence[tuple[str, Scored]]) -> list[Given]:
+        return [self._given(channel, task, text, scored) for text, scored in pairs]
 
     def _given(self, channel: str, task: str, text: str, scored: Scored) -> Given:
-        masked, scores = self._with.mask(text), scored.scores
+        masked, scores = self._with.mask(channel, text), scored.scores
         recalled = self._with.memory.recall(task, channel, masked, scored.embedding, scores)
         label = recalled.label if recalled else scored.label
         answer = Answer(
@@ -206,7 +215,7 @@ class Service:
 
     def _person(self, channel: str, person: str | None) -> str | None:
         """A person as stored: an id that is itself a private detail gives way to its hash."""
-        if person is None or self._with.mask(person) == person:
+        if person is None or self._with.mask(channel, person) == person:
             return person
         return content_id("person", channel, person)
 

@@ -1,4 +1,4 @@
-"""A thread that notices what other processes did to the store: a release, a rollback, feedback from the CLI."""
+"""A thread that notices what other processes did to the store: a release, a rollback, feedback."""
 
 from __future__ import annotations
 

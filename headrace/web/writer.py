@@ -1,7 +1,7 @@
 """Answers are on disk before they are sent: one thread commits what all requests wait for at that moment.
 
-While one transaction is being synced the next one gathers, so the cost of a sync is shared by as many requests
-as came meanwhile (group commit: DeWitt et al. 1984).
+While one transaction is being synced the next one gathers, so the cost of a sync is shared by as many
+requests as came meanwhile (group commit: DeWitt et al. 1984).
 """
 
 from __future__ import annotations

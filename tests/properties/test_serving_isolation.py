@@ -78,6 +78,15 @@ def test_groups_hold_every_row_once_and_are_of_like_length(lengths: list[int], b
         assert max(lengths[i] for i in group) <= 1.15 * min(lengths[i] for i in group)
 
 
+def test_half_a_surrogate_pair_is_answered_too(bank: Bank) -> None:
+    for channel in ("shop", "forum"):
+        broken, mark = (
+            alone(bank, Ask("intent", channel, "w1 \ud800")),
+            alone(bank, Ask("intent", channel, "w1 ?")),
+        )
+        assert np.abs(broken.embedding - mark.embedding).max() < 1e-5
+
+
 def test_an_embedding_has_length_one_and_padding_does_not_show(bank: Bank) -> None:
     encoder: Encoder = next(iter(bank.encoders().values()))
     rows = encoder.tokenize(["w1 w2", " ".join(WORDS[:40])])

@@ -26,7 +26,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     strength: float = Field(default=30.0, gt=0, description="C: the losses' weight against the L2 penalty")
-    start_strength: float = Field(default=10.0, gt=0, description="the same, where it starts from the shared one")
+    start_strength: float = Field(
+        default=10.0, gt=0, description="the same, where it starts from the shared one"
+    )
     weights: int = Field(default=20_000, ge=100, le=1_000_000, description="word weights kept")
     embedding_weight: float | None = Field(default=None, gt=0, description="None scales it to the words")
     tokens: int = Field(default=2, ge=0, le=4, description="longest n-gram of tokens")

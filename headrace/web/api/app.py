@@ -63,4 +63,4 @@ async def _error(request: Request, error: Exception) -> Response:
 async def _status(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return INTERNAL.response(request)
-    return of_status(error.status_code, error.detail, error.headers).response(request)
+    return of_status(error.status_code, error.headers).response(request)

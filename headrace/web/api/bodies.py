@@ -50,12 +50,16 @@ def check_type(request: Request) -> None:
         raise Problem("media-type", "The body must not be compressed.")
 
 
+def _too_large(limit: int) -> Problem:
+    return Problem("too-large", f"A body has at most {limit} bytes.", headers=_CLOSE)
+
+
 def parse(model: type[M], body: bytes) -> M:
     """The body as `model`; raises Problem 400 saying where it breaks, 422 naming the fields."""
     try:
         return model.model_validate(_json(body))
     except ValidationError as error:
-        raise of_validation(error) from None
+        raise of_validation(error, model.model_fields) from None
 
 
 def _json(body: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""/docs: a page made from the OpenAPI document. One style of our own, allowed by its hash; no script at all."""
+"""/docs: a page made from the OpenAPI document. One style, allowed by its hash; no script at all."""
 
 from __future__ import annotations
 

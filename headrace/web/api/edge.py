@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from headrace.web.api.metrics import Metrics
 from headrace.web.api.problems import INTERNAL
 
-# Nothing that we send is to be run, framed, sniffed, kept or told on; the page of documentation adds its style.
+# Nothing that we send is to be run, framed, sniffed, kept or told on; /docs adds its own style.
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
     "Content-Security-Policy": POLICY,

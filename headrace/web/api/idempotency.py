@@ -2,8 +2,8 @@
 
 The first status and body of a key are kept, 500s included, and given again to the same request. The same key
 with another request is refused (409), and so is a twin while the first is under way. Nothing is kept of a
-request that was refused before it was carried out (a wrong field, a spent quota, a full server): its key may be
-used again. Keys belong to a channel, have at most 255 characters and are kept for at least 24 hours.
+request that was refused before it was carried out (a wrong field, a spent quota, a full server): its key may
+be used again. Keys belong to a channel, have at most 255 characters and are kept for at least 24 hours.
 
 The reply is kept in the transaction that carries its request out, so a crash keeps both or neither.
 """

@@ -1,4 +1,4 @@
-"""Counters for Prometheus, by route and status. Not by channel: a thousand of them would be as many series."""
+"""Counters for Prometheus, by route and status, not by channel: a thousand would be as many series."""
 
 from __future__ import annotations
 

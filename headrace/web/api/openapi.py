@@ -62,6 +62,6 @@ def _idempotency_key() -> dict[str, Any]:
         "name": HEADER,
         "in": "header",
         "required": False,
-        "description": "Makes a retry safe: the first reply to a key is given again. Kept for 24 hours at least.",
+        "description": "Makes a retry safe: the first reply to a key is given again, for 24 hours at least.",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
     }

@@ -1,4 +1,4 @@
-"""What operators call: is it alive, does it serve, what are its numbers. No key is needed, nothing is told."""
+"""What operators call: is it alive, does it serve, what are its numbers. No key is needed."""
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
-"""Errors -> problem documents (RFC 9457). They name the caller's field, never a file, table or class of ours."""
+"""Errors -> problem documents (RFC 9457). They name the caller's field, never an inner name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -74,7 +76,8 @@ _BY_ERROR: tuple[tuple[type[HeadraceError], str], ...] = (
     (InputError, "invalid"),
     (StoreError, "store"),
 )
-_NOT_SERVED_WAIT, _STORE_WAIT = 30, 5
+_NOT_SERVED_WAIT, _STORE_WAIT = 30, 5  # seconds
+_MISTAKES = 20  # of a body, told at once
 
 
 @dataclass(slots=True, eq=False)
@@ -133,17 +136,17 @@ def of_error(error: HeadraceError) -> Problem:
     return Problem(name, detail, errors, _headers(error))
 
 
-def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:
-    """The problem of a framework's refusal: no such path, no such method."""
+def of_status(status: int, headers: Mapping[str, str] | None) -> Problem:
+    """The problem of the framework's own refusal: no such path, no such method."""
     name = _BY_STATUS.get(status, "internal" if status >= 500 else "bad-request")
-    said = f"{detail}." if detail and not detail.endswith(".") else detail
-    return Problem(name, said or KINDS[name].title, headers=dict(headers or {}))
+    return Problem(name, KINDS[name].meaning, headers=dict(headers or {}))
 
 
-def of_validation(error: ValidationError) -> Problem:
-    """Every mistake of a body, each with its field."""
-    errors = [(_field(details["loc"]), _said(details["msg"])) for details in error.errors(include_url=False)]
-    errors = [(name, said[:300]) for name, said in errors[:20]]
+def of_validation(error: ValidationError, known: Iterable[str]) -> Problem:
+    """Every mistake of a body, each with its field; `known` are the fields it may have."""
+    names = list(known)
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MISTAKES]
+    errors = [(_field(details["loc"]), _said(details, names)) for details in found]
     name, said = errors[0]
     return Problem("invalid", f"{name}: {said}", errors)
 
@@ -165,8 +168,13 @@ def _field(loc: tuple[int | str, ...]) -> str:
     return path.lstrip(".")[:100] or "body"
 
 
-def _said(message: str) -> str:
-    return _sentence(message.removeprefix("Value error, "))
+def _said(details: ErrorDetails, known: Sequence[str]) -> str:
+    if details["type"] == "missing":
+        return "It is missing."
+    if details["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(details["loc"][-1])[:100], known, n=1)
+        return f"There is no such field. Did you mean {near[0]!r}?" if near else "There is no such field."
+    return _sentence(details["msg"].removeprefix("Value error, "))[:300]
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,123 @@
+"""Keys: what is stored, what is refused before the store is asked, and how soon a revoked one is noticed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.channels.keys import KeyRing, bearer, digest_of, new_key, refuse_key_in
+from headrace.errors import InputError, Unauthorized
+from headrace.records import Key
+from headrace.store import Store
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Keys:
+    """A store of keys that counts look-ups."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Key] = {}
+        self.looked = 0
+
+    def add(self, key: Key) -> None:
+        self.all[key.digest] = key
+
+    def by_digest(self, digest: str) -> Key | None:
+        self.looked += 1
+        return self.all.get(digest)
+
+
+def test_a_key_is_stored_as_its_hash_alone(store: Store) -> None:
+    key, secret = new_key(store.keys, "shop")
+    assert secret.startswith("hr_live_")
+    assert key.digest == digest_of(secret)
+    stored = json.dumps([asdict(k) for k in store.keys.list()], default=str)
+    assert secret not in stored
+    assert secret[12:] not in stored
+    assert secret.startswith(key.hint.removesuffix("..."))
+
+
+def test_several_keys_open_a_channel_and_revoking_one_leaves_the_others(store: Store) -> None:
+    (first, old), (_, new) = new_key(store.keys, "shop"), new_key(store.keys, "shop")
+    _, other = new_key(store.keys, "forum")
+    store.keys.revoke(first.id, NOW)
+    ring = KeyRing(store.keys)
+    assert ring.authenticate(f"Bearer {new}") == "shop"
+    assert ring.authenticate(f"bearer {other}") == "forum"
+    with pytest.raises(Unauthorized, match="revoked"):
+        ring.authenticate(f"Bearer {old}")
+
+
+def test_a_revoked_key_is_noticed_within_a_second_and_a_good_one_is_not_looked_up_each_time() -> None:
+    keys, now = Keys(), [100.0]
+    key, secret = new_key(keys, "shop", clock=lambda: NOW)
+    ring = KeyRing(keys, monotonic=lambda: now[0])
+    for _ in range(50):
+        ring.authenticate(f"Bearer {secret}")
+    assert keys.looked == 1
+    keys.all[key.digest] = Key(key.id, key.channel, key.digest, key.hint, key.created, revoked=NOW)
+    now[0] += 1
+    with pytest.raises(Unauthorized):
+        ring.authenticate(f"Bearer {secret}")
+
+
+def test_a_new_key_works_at_once_though_it_was_tried_before() -> None:
+    keys, made = Keys(), Keys()
+    _, secret = new_key(made, "shop")
+    ring = KeyRing(keys)
+    with pytest.raises(Unauthorized, match="opens nothing"):
+        ring.authenticate(f"Bearer {secret}")
+    keys.all = made.all
+    assert ring.authenticate(f"Bearer {secret}") == "shop"
+
+
+def test_the_ring_forgets_the_oldest_beyond_its_size() -> None:
+    keys = Keys()
+    ring = KeyRing(keys, size=2)
+    secrets = [new_key(keys, "shop")[1] for _ in range(3)]
+    for secret in secrets:
+        ring.authenticate(f"Bearer {secret}")
+    assert ring.remembered(f"Bearer {secrets[0]}") is None
+    assert ring.remembered(f"Bearer {secrets[2]}") == "shop"
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.binary(min_size=32, max_size=32), place=st.integers(8, 56), letter=st.sampled_from("aZ5kQ"))
+def test_a_mistyped_key_is_refused_without_asking_the_store(seed: bytes, place: int, letter: str) -> None:
+    keys = Keys()
+    _, secret = new_key(keys, "shop", random_bytes=lambda n: seed)
+    assert len(secret) == 57
+    wrong = secret[:place] + letter + secret[place + 1 :]
+    ring = KeyRing(keys)
+    if wrong == secret:
+        assert ring.authenticate(f"Bearer {wrong}") == "shop"
+    else:
+        with pytest.raises(Unauthorized, match="checksum"):
+            ring.authenticate(f"Bearer {wrong}")
+        assert keys.looked == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    header=st.one_of(st.none(), st.text(max_size=80), st.text(max_size=80).map("Bearer hr_live_{}".format))
+)
+def test_any_other_header_is_unauthorized_and_the_message_does_not_repeat_it(header: str | None) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        bearer(header)
+    assert caught.value.cure
+    if header and len(header) > 20:
+        assert header not in caught.value.message
+
+
+def test_a_key_in_the_wrong_place_is_refused() -> None:
+    _, secret = new_key(Keys(), "shop")
+    with pytest.raises(InputError) as caught:
+        refuse_key_in(f"my key is {secret} thanks", "text")
+    assert caught.value.field == "text"
+    assert secret not in caught.value.message
