@@ -81,9 +81,7 @@ class PretendBatcher:
 
     def _answer(self, ask: Ask, future: Future[PretendScored]) -> None:
         if (ask.task, ask.channel) in self.missing:
-            future.set_exception(
-                NotServed(f"no adapter answers {ask.task!r} for channel {ask.channel!r} yet.")
-            )
+            future.set_exception(NotServed(f"no adapter answers {ask.task!r} for {ask.channel!r} yet."))
         elif self.broken:
             future.set_exception(RuntimeError(f"inner secret at /srv/inner.py about {ask.text}"))
         else:

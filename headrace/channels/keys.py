@@ -66,7 +66,10 @@ def check_form(secret: str) -> None:
     if not PATTERN.fullmatch(secret):
         raise Unauthorized("this is not a key of Headrace.", cure=_CURE)
     if secret[-CHECK:] != _checksum(body):
-        raise Unauthorized("the key is mistyped: its checksum is wrong.", cure="Copy it again.")
+        raise Unauthorized(
+            "the key is mistyped: its checksum is wrong.",
+            cure="Copy it again, or make a new one with: headrace key new CHANNEL",
+        )
 
 
 def bearer(header: str | None) -> str:

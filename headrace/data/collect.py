@@ -1,8 +1,8 @@
 """Sources -> rows, their private details masked before anything is stored.
 
 Rows go in by transactions of 1,000, and a source's cursor moves only after the rows that it covers: killed
-anywhere, the next run adds what is missing. Rows known already add nothing, because a row's id is the hash of
-its content. Rows of an official test set count each time they stand there, so theirs also says the how-many-th.
+anywhere, the next run adds what is missing. Rows known already add nothing, because a row's id is the hash
+of its content. Rows of an official test set count each time they stand there: theirs says which time it is.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def add_rows(
     run: str,
     progress: Progress | None = None,
 ) -> Collected:
-    """Store rows handed over directly: Raw, or mappings with `text` and, where known, `label` and `split`.
+    """Store rows handed over: Raw, or mappings with `text` and, where known, `label` and `split`.
 
-    A mapping that is no row goes to quarantine. Raises InputError where a row has a key that is none of these.
+    A mapping that is no row goes to quarantine. Raises InputError where one has a key that is none of these.
     """
     inlet = _Inlet(store, recipe, channel, task, source, clock, run)
     return Collected({source: inlet.take(_handed(rows, source), progress or silent)})

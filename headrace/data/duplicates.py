@@ -62,7 +62,7 @@ class NearIndex:
         return self._size
 
     def add(self, ids: Sequence[str], texts: Sequence[str]) -> list[list[str]]:
-        """Add normalised texts; for each, the ids of earlier texts that may be near it, the earliest first."""
+        """Add normalised texts; for each, the ids of earlier ones that may be near it, earliest first."""
         if not ids:
             return []
         keys = self._keys(texts)

@@ -135,7 +135,7 @@ def _guess(sample: bytes) -> str:
 
 
 def _single(sample: bytes, encoding: str) -> str:
-    """One byte a letter, and chardet not sure: Latin-1 where the odd bytes are its letters amid ASCII ones."""
+    """One byte a letter, and chardet unsure: Latin-1 where the odd bytes are its letters amid ASCII."""
     odd = [byte for byte in sample if byte >= 0x80]
     letters = sum(byte >= 0xC0 for byte in odd)
     if encoding.startswith(("utf", "ascii")) or (len(odd) * 4 < len(sample) and letters * 2 >= len(odd)):

@@ -16,13 +16,16 @@ from functools import cached_property
 from headrace.data.secrets import mask_keys
 
 KINDS = ("email", "phone", "card", "identity", "key")
-_DIGIT = r"[0-9]"
 # Nothing is masked in a text without one of these; most texts have none.
 _SUSPECT = re.compile(
-    r"[@＠]|[0-9][0-9 ()./\-]{4,}[0-9]|[0-9]{6}|[A-Z]{2}[0-9]{2}|[0-9A-Za-z_\-]{16}|::|[0-9]\.[0-9]"
+    r"@|[0-9][0-9 ()./\-]{4,}[0-9]|[0-9]{6}|[A-Z]{2}[0-9]{2}|[0-9A-Za-z_\-+/.=]{12}"
+    r"|[0-9A-Fa-f]?:[0-9A-Fa-f]{0,4}:|[0-9]\.[0-9]"
 )
+# Full-width digits and signs are read as their narrow twins.
+_WIDE = re.compile(r"[０-９＠＋－．]")
+_NARROW = {code: code - 0xFEE0 for code in map(ord, "０１２３４５６７８９＠＋－．")}
 _EMAIL = re.compile(
-    r"[A-Za-z0-9._%+\-]{1,64}[@＠][A-Za-z0-9](?:[A-Za-z0-9\-]{0,62}\.)+[A-Za-z]{2,24}(?![A-Za-z])"
+    r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9\-]{0,62}\.)+[A-Za-z]{2,24}(?![A-Za-z])"
 )
 _CARD = re.compile(r"(?<![0-9])(?<![0-9][ \-.])(?:[0-9][ \-]?){12,18}[0-9](?![0-9])(?![ \-.][0-9])")
 _CARD_START = re.compile(r"3[0-9]|4|5[0-9]|6|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)")
@@ -31,7 +34,7 @@ _IDENTITY = re.compile(r"(?<![0-9A-Za-z])[1-9][0-9]{5}(?:18|19|20)[0-9]{9}[0-9Xx
 _IP = re.compile(
     r"(?<![\w.:])(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.[0-9])"
 )
-_DIALLED = re.compile(r"[+＋(]?[0-9][0-9 ()./\-－]{5,}[0-9]")
+_DIALLED = re.compile(r"[+(]?[0-9][0-9 ()./\-]{5,}[0-9]")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _CHINESE_MOBILE = re.compile(
     r"(?<![0-9])(?<![0-9][\-._])(?:\+?86[ \-]?)?1[3-9][0-9]{9}(?![0-9])(?![\-._][0-9])"
@@ -40,11 +43,11 @@ _CHINESE_MOBILE = re.compile(
 # Lengths of IBANs by country (ISO 13616 registry).
 _IBAN_LENGTHS: Mapping[str, int] = {
     code[:2]: int(code[2:])
-    for code in (
-        "AD24 AE23 AT20 BE16 BG22 CH21 CY28 CZ24 DE22 DK18 EE20 ES24 FI18 FR27 GB22 GI23 GR27 HR21 HU28 IE22 "
-        "IL23 IS26 IT27 KW30 LI21 LT20 LU20 LV21 MC27 MT31 NL18 NO15 PL28 PT25 QA29 RO24 SA24 SE24 SI19 SK24 "
-        "SM27 TR26 UA29"
-    ).split()
+    for code in re.findall(
+        r"[A-Z]{2}[0-9]{2}",
+        "AD24AE23AT20BE16BG22CH21CY28CZ24DE22DK18EE20ES24FI18FR27GB22GI23GR27HR21HU28IE22IL23IS26IT27KW30LI21"
+        "LT20LU20LV21MC27MT31NL18NO15PL28PT25QA29RO24SA24SE24SI19SK24SM27TR26UA29",
+    )
 }
 # The countries whose numbering plan a language without a country stands for.
 _REGIONS: Mapping[str, tuple[str, ...]] = {
@@ -71,6 +74,11 @@ class Masker:
 
     def mask(self, text: str) -> tuple[str, dict[str, int]]:
         """The text with its private details replaced, and how many of each kind; twice changes nothing."""
+        narrow = text.translate(_NARROW) if _WIDE.search(text) else text
+        masked, counts = self._mask(narrow)
+        return (masked, counts) if counts else (text, {})
+
+    def _mask(self, text: str) -> tuple[str, dict[str, int]]:
         if not _SUSPECT.search(text):
             return text, {}
         counts: Counter[str] = Counter()
@@ -87,7 +95,7 @@ class Masker:
     def _steps(self) -> dict[str, Callable[[str], tuple[str, int]]]:
         steps: dict[str, Callable[[str], tuple[str, int]]] = {
             "key": mask_keys,
-            "email": lambda text: _EMAIL.subn("<email>", text) if "@" in text or "＠" in text else (text, 0),
+            "email": lambda text: _EMAIL.subn("<email>", text) if "@" in text else (text, 0),
             "identity": lambda text: _checked(_IDENTITY, _is_identity, "<identity>", text),
             "card": _cards,
             "ip": lambda text: _checked(_IP, _is_ip, "<ip>", text),
@@ -108,7 +116,7 @@ class Masker:
 
 
 def regions(language: str) -> tuple[str, ...]:
-    """The countries whose phone numbers a channel of this language holds: `zh` CN, `de-AT` AT, `` CN and US."""
+    """The countries whose phones a channel of this language holds: `zh` CN, `de-AT` AT, none US and CN."""
     if not language:
         return ("US", "CN")
     first, _, country = language.replace("_", "-").partition("-")
@@ -122,7 +130,7 @@ def _phones_of(text: str, region: str) -> tuple[str, int]:
 
     parts, end = [], 0
     for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.VALID):
-        if _stands_alone(text, match.start, match.end) and not _is_order_number(match.raw_string, region):
+        if _stands_alone(text, match.start, match.end) and not _is_order_number(match.raw_string):
             parts += [text[end : match.start], "<phone>"]
             end = match.end
     return "".join([*parts, text[end:]]), len(parts) // 2
@@ -135,8 +143,8 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
     return glued_before is None and re.match(r"[\-._/]?[0-9]", after) is None
 
 
-def _is_order_number(number: str, region: str) -> bool:
-    """Eleven digits or more in a row without +, which only China (mobiles: their own rule) and a 0 dial so."""
+def _is_order_number(number: str) -> bool:
+    """Eleven digits or more in a row, neither + nor 0 before them (Chinese mobiles have their own rule)."""
     bare = number.isdigit() and len(number) >= 11
     return bare and not (number.startswith("0") and len(number) <= 12)
 

@@ -12,7 +12,7 @@ def tidy(text: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """The text as duplicates are told: NFKC (so width does not count), case folded, white space as in `tidy`."""
+    """The text as duplicates are told: NFKC (width does not count), case folded, white space as in `tidy`."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Folding may leave what NFKC would join once more.
     return " ".join(unicodedata.normalize("NFKC", folded).replace("\ufeff", "").split())

@@ -1,1 +1,1 @@
-"""One frozen base and what sits on it: the base itself, its cached prefix, n-grams and the adapter's files."""
+"""One frozen base and what sits on it: base, cached prefix, n-grams, the adapter's files."""

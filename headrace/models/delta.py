@@ -1,4 +1,4 @@
-"""A low-rank delta (LoRA, Hu et al. 2021, arXiv 2106.09685) in PEFT's own format, read and written torch-free.
+"""A low-rank delta (LoRA, Hu et al. 2021, arXiv 2106.09685) in PEFT's format, read and written torch-free.
 
 Two files: `adapter_config.json` and `adapter_model.safetensors`. PEFT's LoRA folders load here, ours load in
 PEFT. A module is named as in transformers' BERT, for example `attention.self.query`.

@@ -99,18 +99,16 @@ class Encoder:
             pair = factors.get((layer, module))
             if pair is None:
                 return functional.linear(values, weight, bias)
-            merged: Tensor = _Merged.apply(values, weight, bias, *pair, scaling)
-            return merged
+            return _merged(values, weight, bias, *pair, scaling)
 
         query, key, value = (self._split(linear(x, module)) for module in MODULES[:3])
         seen = _attend(query, key, value, away).transpose(1, 2).reshape(x.shape)
         x = self._norm(x + linear(seen, "attention.output.dense"), f"{name}.attention.output.LayerNorm")
-        inner = (
-            functional.gelu(linear(x, "intermediate.dense"))
-            if self.activation == "gelu"
-            else functional.relu(linear(x, "intermediate.dense"))
-        )
+        inner = self._activate(linear(x, "intermediate.dense"))
         return self._norm(x + linear(inner, "output.dense"), f"{name}.output.LayerNorm")
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return functional.relu(x) if self.activation == "relu" else functional.gelu(x)
 
     def _split(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
@@ -139,6 +137,12 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, away: Tensor) -> Tensor:
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=away)
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + away
     return torch.softmax(scores, -1) @ value
+
+
+def _merged(x: Tensor, weight: Tensor, bias: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
+    apply: Any = _Merged.apply
+    result: Tensor = apply(x, weight, bias, a, b, scaling)
+    return result
 
 
 class _Merged(torch.autograd.Function):

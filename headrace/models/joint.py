@@ -8,7 +8,7 @@ have; centre and scale fold into the dense weights, so an adapter knows nothing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class JointOptions:
     strength: float = 30.0
     weights: int = 20_000
     embedding_weight: float | None = None
-    ngrams: NgramOptions = NgramOptions()
+    ngrams: NgramOptions = field(default_factory=NgramOptions)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def loss_at(logits: Floats, y: NDArray[np.int64], temperature: float) -> float:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Weighted cross-entropy plus a squared distance to `start`; the bias is free. Weights are [d + V + 1, K]."""
+    """Weighted cross-entropy plus a squared distance to `start`, bias free; weights are [d + V + 1, K]."""
 
     x: Floats
     words: sparse.csr_matrix
@@ -217,7 +217,8 @@ def _mask(fitted: Floats, problem: _Problem, columns: _Columns, keep: int) -> ND
     if importance.size <= keep:
         return np.ones(change.shape, bool)
     least = np.partition(importance, -keep)[-keep]
-    return (importance >= max(least, 1e-12)).reshape(change.shape) | columns.fixed
+    large = (importance >= max(least, 1e-12)).reshape(change.shape)
+    return np.asarray(large | columns.fixed)
 
 
 def _pruned_idf(columns: _Columns, mask: NDArray[np.bool_], start: Head | None) -> _Columns:

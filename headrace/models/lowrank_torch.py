@@ -25,9 +25,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headrace.models.adapter import Floats
+from headrace.models.encoder_torch import Factors, mean_pool
 from headrace.models.methods import Job
 from headrace.models.prefix_torch import Prefix, pad_states, pool_batches
-from headrace.models.encoder_torch import Factors, mean_pool
 
 WARM_UP, DECAY, DROPOUT, PATIENCE = 0.05, 0.01, 0.1, 2
 SPREAD = 5.0
@@ -71,13 +71,9 @@ class Trainer:
         self.states = prefix.hidden(job.train.texts, self.low)
         self.lengths = np.array([len(one) for one in self.states])
         self.parameters = self._initial()
-        groups = [
-            {
-                "params": [p for name, p in self.parameters.items() if "dense" not in name],
-                "weight_decay": 0.0,
-            },
-            {"params": [p for name, p in self.parameters.items() if "dense" in name], "weight_decay": DECAY},
-        ]
+        dense = [self.parameters["dense"], self.parameters["dense.bias"]]
+        factors = list(self.parameters.values())[: -len(dense)]
+        groups = [{"params": factors, "weight_decay": 0.0}, {"params": dense, "weight_decay": DECAY}]
         self.optimiser = torch.optim.AdamW(groups, lr=plan.lr, foreach=False)
         self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.scores: list[float] = []
@@ -89,10 +85,7 @@ class Trainer:
             while len(self.scores) < self.plan.epochs and not self._tired():
                 self._epoch(len(self.scores), pool)
                 self.scores.append(self._validate())
-                if (
-                    self.scores[-1] == max(self.scores)
-                    and self.scores.index(max(self.scores)) == len(self.scores) - 1
-                ):
+                if self.scores[-1] > max(self.scores[:-1], default=-1.0):
                     self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
                 self._save()
         return self._tuned()
@@ -112,11 +105,8 @@ class Trainer:
         return found
 
     def _factors(self, values: dict[str, Tensor]) -> Factors:
-        places = [
-            (layer, module)
-            for layer in range(self.low, self.prefix.base.layers)
-            for module in self.plan.modules
-        ]
+        layers = range(self.low, self.prefix.base.layers)
+        places = [(layer, module) for layer in layers for module in self.plan.modules]
         return {(n, m): (values[f"{n}.{m}.A"], values[f"{n}.{m}.B"]) for n, m in places}
 
     def _epoch(self, epoch: int, pool: ThreadPoolExecutor) -> None:
@@ -127,10 +117,8 @@ class Trainer:
             self._set_rate(epoch + number / len(batches), len(batches))
             halves = [half for half in np.array_split(batch, 2) if len(half)]
             kept = [random.random((len(half), self.prefix.base.width)) >= DROPOUT for half in halves]
-            jobs = [
-                pool.submit(self._gradients, half, keep, len(batch))
-                for half, keep in zip(halves, kept, strict=True)
-            ]
+            work = zip(halves, kept, strict=True)
+            jobs = [pool.submit(self._gradients, half, keep, len(batch)) for half, keep in work]
             parts = [job.result() for job in jobs]
             for at, name in enumerate(names):
                 self.parameters[name].grad = torch.stack([part[at] for part in parts]).sum(0)
@@ -190,7 +178,7 @@ class Trainer:
         for rows in (job.train, job.validation):
             digest.update(json.dumps(list(rows.texts)).encode())
             digest.update(rows.y.tobytes() + rows.weights.tobytes())
-        return job.checkpoints / f"lora-{digest.hexdigest()[:24]}.safetensors"
+        return self.job.checkpoints / f"lora-{digest.hexdigest()[:24]}.safetensors"
 
     def _save(self) -> None:
         path = self._file()

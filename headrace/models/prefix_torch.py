@@ -1,9 +1,11 @@
 """Frozen features, computed once and kept on disk: pooled embeddings, and hidden states below a layer.
 
 The value of a text is a function of the text alone: batches always have 32 rows (filled up with dummies) and
-a length that is a multiple of 8, and each batch is worked by one thread, so neither its batch mates nor what
-was cached before nor the number of threads change a bit of it. Several batches run side by side: threads that
-share one product would wait for each other, many times longer where the machine has other work. A chunk is two files, values and then keys, each written under a temporary name, synced and renamed; a chunk
+a length that is a multiple of 8, and each is worked by one thread, so neither its batch mates nor what was
+cached before nor the number of threads change a bit of it. Batches run side by side; threads that shared one
+product would wait for each other, many times longer where the machine has other work.
+
+A chunk is two files, values and then keys, each written under a temporary name, synced and renamed; a chunk
 without keys does not count, so a kill at any moment leaves a valid cache.
 """
 

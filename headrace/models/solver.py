@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import saxpy
 
 Floats = NDArray[np.float32]
 Objective = Callable[[Floats], tuple[float, Floats]]
@@ -29,7 +30,7 @@ class _Curvature:
         q, kept = gradient.copy(), []
         for step, change in zip(reversed(self.steps), reversed(self.changes), strict=True):
             share = float(step @ q) / float(step @ change)
-            q -= np.float32(share) * change
+            q = saxpy(change, q, a=-share)
             kept.append(share)
         if self.steps:
             last, change = self.steps[-1], self.changes[-1]
@@ -37,7 +38,7 @@ class _Curvature:
         else:
             q *= np.float32(10 / max(1e-12, float(np.linalg.norm(gradient))))
         for step, change, share in zip(self.steps, self.changes, reversed(kept), strict=True):
-            q += np.float32(share - float(change @ q) / float(step @ change)) * step
+            q = saxpy(step, q, a=share - float(change @ q) / float(step @ change))
         return -q
 
     def learn(self, step: Floats, change: Floats) -> None:

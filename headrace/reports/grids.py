@@ -5,13 +5,14 @@ Terminal tables and HTML pages are made of the same grids, so they cannot show d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.evaluation.intervals import Estimate
 from headrace.evaluation.judgement import Confused
 from headrace.reports.figures import ChannelFigures, ExampleFigures, MemoryFigures, StatusFigures, Step
-from headrace.reports.messages import name_of, say
+from headrace.reports.messages import kind, say
 
 NOTHING = "–"
 
@@ -26,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """A titled table of text; a cell may have several lines, the first being the figure itself."""
+    """A titled table of text; a cell may have several lines, the first of which matters most."""
 
     title: str
     columns: tuple[Column, ...]
@@ -39,11 +40,15 @@ def channels_grid(channels: Sequence[ChannelFigures], language: str = "en") -> G
     columns = _columns(
         language,
         "channel",
-        ("rows", "rejected"),
+        ("rows",),
+        "rejected",
         "serves",
         ("before", "after", "seconds", "kilobytes"),
     )
-    note = f"{say(language, 'interval.note')} {say(language, 'bytes')}"
+    masked = sum((Counter(one.masked) for one in channels), Counter[str]())
+    notes = [say(language, "interval.note"), say(language, "bytes")]
+    if masked.total():
+        notes.append(say(language, "masked", what=", ".join(_kinds(masked, language))))
     rows = tuple(
         (
             f"{one.channel}\n{one.task}",
@@ -57,7 +62,7 @@ def channels_grid(channels: Sequence[ChannelFigures], language: str = "en") -> G
         )
         for one in channels
     )
-    return Grid(say(language, "channels"), columns, rows, note)
+    return Grid(say(language, "channels"), columns, rows, " ".join(notes))
 
 
 def decisions_grid(channels: Sequence[ChannelFigures], language: str = "en") -> Grid:
@@ -143,27 +148,23 @@ def estimate(found: Estimate | None) -> str:
     """A share in percent and, on a second line, its interval; a dash where nothing is known."""
     if found is None or found.n == 0:
         return NOTHING
-    return f"{percent(found.value)}\n({100 * found.low:.1f}–{100 * found.high:.1f})"
+    return f"{percent(found.value)}\n{100 * found.low:.1f}–{100 * found.high:.1f}"
 
 
 def share(part: int, whole: int) -> str:
     """`part` of `whole` in percent and, on a second line, as counts."""
-    return f"{percent(part / whole)}\n({number(part)}/{number(whole)})" if whole else NOTHING
+    return f"{percent(part / whole)}\n{number(part)} / {number(whole)}" if whole else NOTHING
 
 
 def counts(found: Mapping[str, int], language: str = "en") -> str:
-    """The sum and, on a second line, what it is made of, largest first."""
-    parts = sorted(((n, name) for name, n in found.items() if n), key=lambda part: (-part[0], part[1]))
-    if not parts:
-        return "0"
-    detail = ", ".join(f"{name_of(language, name)} {number(n)}" for n, name in parts)
-    return f"{number(sum(n for n, _ in parts))}\n{detail}"
+    """The sum and, on further lines, what it is made of, largest first."""
+    return "\n".join([number(sum(found.values())), *_kinds(found, language)])
 
 
 def serving(one: ChannelFigures | StatusFigures, language: str = "en") -> str:
     """Own, shared or not yet, and on a second line the adapter's short id."""
-    kind = say(language, one.serves)
-    return f"{kind}\n{short(one.adapter)}" if one.adapter else kind
+    which = say(language, one.serves)
+    return f"{which}\n{short(one.adapter)}" if one.adapter else which
 
 
 def short(adapter: str) -> str:
@@ -179,6 +180,12 @@ def kilobytes(size: int) -> str:
 def step_name(step: Step) -> str:
     """A step with the task and channel it was for."""
     return " · ".join(part for part in (step.name, step.channel or step.task) if part)
+
+
+def _kinds(found: Mapping[str, int], language: str) -> list[str]:
+    """Counts with their names, largest first."""
+    parts = sorted(((n, name) for name, n in found.items() if n), key=lambda part: (-part[0], part[1]))
+    return [f"{kind(language, name)} {number(n)}" for n, name in parts]
 
 
 def _columns(language: str, *groups: str | Iterable[str]) -> tuple[Column, ...]:

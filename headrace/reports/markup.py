@@ -91,8 +91,8 @@ def _row(grid: Grid, row: tuple[str, ...]) -> str:
 
 
 def _cell(text: str) -> str:
-    first, _, rest = text.partition("\n")
-    return escape(first) + (f"<small>{escape(rest)}</small>" if rest else "")
+    first, *rest = text.split("\n")
+    return escape(first) + (f"<small>{escape(', '.join(rest))}</small>" if rest else "")
 
 
 def _kind(column: Column) -> str:

@@ -21,7 +21,7 @@ from headrace.reports.messages import say
 def turn_page(turn: TurnFigures, language: str = "en") -> str:
     """The page of one turn. Raises MissingExtra where headrace[report] is not installed."""
     title = say(language, "title.turn")
-    small = (say(language, "turn", number=turn.turn), f"{turn.started:%Y-%m-%d %H:%M} UTC")
+    small = (say(language, "turn", number=grids.short(turn.turn)), f"{turn.started:%Y-%m-%d %H:%M} UTC")
     lead = _lead([turn], language)
     body = [
         markup.heading(title, lead, small),
@@ -113,21 +113,22 @@ def _judged(judged: Sequence[JudgedFigures], language: str) -> Iterator[str]:
         for one in shown
     ]
     plotted = '<div class="plots">' + "".join(f"<div>{curve}</div>" for curve in curves) + "</div>"
-    yield markup.section(say(language, "reliability"), plotted)
+    yield markup.section(say(language, "reliability"), plotted, lead=say(language, "reliability.lead"))
     parts = [part for one in shown for part in _confusion(one, language)]
-    yield markup.section(say(language, "confusion"), *parts)
+    lead = say(language, "confusion.lead", most=plots.MOST_LABELS)
+    yield markup.section(say(language, "confusion"), *parts, lead=lead)
 
 
 def _calibration(judgement: Judgement, language: str) -> str:
     found = judgement.calibration_error
-    words = say(
+    return say(
         language,
-        "reliability.lead",
+        "calibration",
         value=grids.percent(found.value),
         low=grids.percent(found.low),
         high=grids.percent(found.high),
+        n=grids.number(found.n),
     )
-    return f"{words} {say(language, 'n', n=grids.number(found.n))}"
 
 
 def _confusion(one: JudgedFigures, language: str) -> Iterator[str]:
@@ -168,10 +169,10 @@ def _last_turn(turns: Sequence[TurnFigures], language: str) -> Iterator[str]:
 
 
 def _earlier_turns(turns: Sequence[TurnFigures], language: str) -> Iterator[str]:
-    for turn in turns[:-1]:
+    for number, turn in enumerate(turns[:-1], 1):
         grid = grids.channels_grid(turn.channels, language)
         said = grids.decisions_grid(turn.channels, language)
-        yield markup.section(say(language, "turn", number=turn.turn), markup.table(grid), markup.table(said))
+        yield markup.section(say(language, "turn", number=number), markup.table(grid), markup.table(said))
 
 
 def _spoilt(spoilt: str, language: str) -> Iterator[str]:

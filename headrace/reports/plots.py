@@ -1,31 +1,26 @@
-"""Plots as SVG: each a function from figures to a string that can stand in a page, text kept as text.
+"""Plots: each a function from figures to inline SVG, drawn by Altair without a network and without scripts.
 
-Drawn by Altair and vl-convert, without a network and without scripts. One accent colour against greys, so
-nothing is told apart by hue alone.
+One accent colour against greys, and shape or place beside it, so nothing is told apart by hue alone.
 """
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from headrace.errors import MissingExtra
 from headrace.evaluation.intervals import Estimate, wilson
 from headrace.evaluation.judgement import Confused, Judgement
 from headrace.reports.figures import ChannelFigures, MemoryFigures, Step
 from headrace.reports.grids import percent, step_name
 from headrace.reports.messages import say
+from headrace.reports.svg import ACCENT, GREY, INK, PALE, WIDTH, altair, data, render
 
-ACCENT, GREY, PALE, INK = "#0b6e8f", "#8a949e", "#e4e9ed", "#26323b"
-FONT = "system-ui, 'Segoe UI', Roboto, 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
-WIDTH = 400
 MOST_LABELS = 12
 
 
 def quality(channels: Sequence[ChannelFigures], language: str = "en") -> str:
     """Accuracy before (hollow, grey) and after (filled) of each (task, channel), with intervals."""
+    alt = altair()
     before, after = say(language, "before"), say(language, "after")
     values = [
         {"pair": f"{one.channel} · {one.task}", "when": when, **_points(found)}
@@ -33,52 +28,47 @@ def quality(channels: Sequence[ChannelFigures], language: str = "en") -> str:
         for when, found in ((before, one.before), (after, one.after))
         if found is not None and found.n
     ]
-    alt = _altair()
-    low = min((value["low"] for value in values), default=0.0)
-    x = alt.X(
-        "value:Q", title=f"{say(language, 'accuracy')}, %", scale=alt.Scale(domain=[max(0.0, low - 1), 100])
-    )
-    y = alt.Y("pair:N", title=None, sort=None)
-    when = alt.Scale(domain=[before, after], range=[GREY, ACCENT])
-    shared = {
-        "y": y,
+    lowest = min((value["low"] for value in values), default=0.0)
+    scale = alt.Scale(domain=[max(0.0, 10 * (lowest // 10)), 100], nice=False)
+    place = {
+        "y": _names("pair"),
         "yOffset": alt.YOffset("when:N", sort=[before, after], scale=alt.Scale(padding=1)),
-        "color": alt.Color("when:N", title=None, scale=when, legend=alt.Legend(orient="top")),
     }
-    chart = alt.Chart(_data(values))
-    lines = chart.mark_rule(strokeWidth=3, opacity=0.45).encode(x=alt.X("low:Q"), x2="high:Q", **shared)
-    shape = alt.Scale(domain=[before, after], range=["stroke", "circle"])
-    dots = chart.mark_point(size=80, filled=True).encode(
-        x=x, shape=alt.Shape("when:N", title=None, scale=shape), **shared
+    colours = alt.Scale(domain=[before, after], range=[GREY, ACCENT])
+    colour = alt.Color("when:N", title=None, scale=colours, legend=alt.Legend(orient="top"))
+    hollow = alt.condition(alt.datum.when == before, alt.value("white"), alt.value(ACCENT))
+    chart = alt.Chart(data(values))
+    x = _number("value", f"{say(language, 'accuracy')}, %", scale)
+    lines = chart.mark_rule(strokeWidth=3, opacity=0.5).encode(
+        x=_number("low", scale=scale), x2="high:Q", color=colour, **place
     )
-    text = chart.mark_text(align="left", dx=8, dy=-8, fontSize=12).encode(
-        x="value:Q", text="shown:N", **shared
+    dots = chart.mark_circle(size=75, opacity=1, strokeWidth=2).encode(
+        x=x, stroke=alt.Stroke("when:N", scale=colours, legend=None), fill=hollow, **place
     )
-    return _svg(alt.layer(lines, dots, text), height={"step": 30}, name=say(language, "quality"))
+    text = chart.mark_text(align="center", dy=-11, fontSize=11).encode(x=x, text="shown:N", **place)
+    return render(alt.layer(lines, dots, text), say(language, "quality"), height={"step": 30})
 
 
 def reliability(judgement: Judgement, language: str = "en") -> str:
     """Accuracy over confidence by bin, with intervals, against the diagonal; larger points have more rows."""
+    alt = altair()
     values = [
         {"x": 100 * row.confidence, "n": row.accuracy.n, **_points(row.accuracy)}
         for row in judgement.reliability
     ]
-    alt = _altair()
-    scale = alt.Scale(domain=[0, 100])
-    x = alt.X("x:Q", title=f"{say(language, 'confidence')}, %", scale=scale)
-    y = alt.Y("value:Q", title=f"{say(language, 'accuracy')}, %", scale=scale)
-    diagonal = (
-        alt.Chart(_data([{"x": 0, "value": 0}, {"x": 100, "value": 100}]))
-        .mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1.5)
-        .encode(x=x, y=y)
+    scale, axis = alt.Scale(domain=[0, 100]), alt.Axis(tickCount=5)
+    x = alt.X("x:Q", title=f"{say(language, 'confidence')}, %", scale=scale, axis=axis)
+    y = alt.Y("value:Q", title=f"{say(language, 'accuracy')}, %", scale=scale, axis=axis)
+    ends = alt.Chart(data([{"x": 0, "value": 0}, {"x": 100, "value": 100}]))
+    diagonal = ends.mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1.5).encode(x=x, y=y)
+    chart = alt.Chart(data(values))
+    bars = chart.mark_rule(color=ACCENT, strokeWidth=2, opacity=0.4).encode(
+        x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q"
     )
-    chart = alt.Chart(_data(values))
-    bars = chart.mark_rule(color=ACCENT, strokeWidth=2, opacity=0.45).encode(
-        x=x, y=alt.Y("low:Q"), y2="high:Q"
-    )
-    size = alt.Size("n:Q", title=say(language, "count"), scale=alt.Scale(range=[30, 260]), legend=None)
+    size = alt.Size("n:Q", scale=alt.Scale(range=[30, 260]), legend=None)
     dots = chart.mark_circle(color=ACCENT, opacity=1).encode(x=x, y=y, size=size)
-    return _svg(alt.layer(diagonal, bars, dots), width=320, height=320, name=say(language, "reliability"))
+    name = say(language, "reliability")
+    return render(alt.layer(diagonal, bars, dots), name, width=320, height=320)
 
 
 def confusion(judgement: Judgement, language: str = "en") -> str:
@@ -91,6 +81,7 @@ def confusion(judgement: Judgement, language: str = "en") -> str:
 
 def corrections(memory: Sequence[MemoryFigures], language: str = "en") -> str:
     """What corrections changed, in percent of each group of questions, a panel a channel."""
+    alt = altair()
     values = [
         {"channel": one.channel, "group": say(language, key), **_points(wilson(part, whole))}
         for one in memory
@@ -102,83 +93,77 @@ def corrections(memory: Sequence[MemoryFigures], language: str = "en") -> str:
         )
         if whole
     ]
-    alt = _altair()
-    intended = [say(language, "corrected"), say(language, "rewordings")]
-    x = alt.X("value:Q", title=f"{say(language, 'share.changed')}, %", scale=alt.Scale(domain=[0, 100]))
-    y = alt.Y("group:N", title=None, sort=None)
-    colour = alt.condition(alt.FieldOneOfPredicate("group", intended), alt.value(ACCENT), alt.value(GREY))
+    meant = alt.FieldOneOfPredicate("group", [say(language, "corrected"), say(language, "rewordings")])
+    scale = alt.Scale(domain=[0, 100])
+    x, y = _number("value", f"{say(language, 'share.changed')}, %", scale), _names("group")
     chart = alt.Chart()
-    bars = chart.mark_bar(height=14, cornerRadiusEnd=2).encode(x=x, y=y, color=colour)
-    lines = chart.mark_rule(color=INK, strokeWidth=1).encode(x=alt.X("low:Q"), x2="high:Q", y=y)
-    text = chart.mark_text(align="left", dx=6, dy=-9, fontSize=11).encode(x="value:Q", y=y, text="shown:N")
-    panel = alt.layer(bars, lines, text).properties(width=WIDTH - 60, height={"step": 28})
+    bars = chart.mark_bar(height=13, cornerRadiusEnd=2).encode(
+        x=x, y=y, color=alt.condition(meant, alt.value(ACCENT), alt.value(GREY))
+    )
+    lines = chart.mark_rule(color=INK).encode(x=_number("low", scale=scale), x2="high:Q", y=y)
+    text = chart.mark_text(align="left", dx=6, fontSize=11).encode(x=_number("high"), y=y, text="shown:N")
+    panel = alt.layer(bars, lines, text).properties(width=WIDTH - 80, height={"step": 24})
     head = alt.Row("channel:N", title=None, sort=None, header=alt.Header(labelAngle=0, labelOrient="top"))
-    faceted = panel.facet(row=head, data=_data(values)).resolve_scale(y="independent")
-    return _svg(faceted, name=say(language, "memory"))
+    faceted = panel.facet(row=head, data=data(values)).resolve_scale(y="independent")
+    return render(faceted, say(language, "memory"))
 
 
 def timeline(steps: Sequence[Step], language: str = "en") -> str:
     """The steps of a turn as bars over its seconds."""
-    values: list[dict[str, Any]] = [
+    alt = altair()
+    values = [
         {
-            "step": f"{i + 1}. {step_name(step)}",
+            "step": f"{i}. {step_name(step)}",
             "start": step.start,
             "end": step.start + step.seconds,
             "shown": f"{step.seconds:.1f} s",
         }
-        for i, step in enumerate(steps)
+        for i, step in enumerate(steps, 1)
     ]
-    alt = _altair()
-    chart = alt.Chart(_data(values))
-    y = alt.Y("step:N", title=None, sort=None)
-    last = max((value["end"] for value in values), default=1.0) or 1.0
-    x = alt.X("start:Q", title=say(language, "seconds"), scale=alt.Scale(domain=[0, 1.12 * last], nice=False))
-    bars = chart.mark_bar(height=12, color=ACCENT, cornerRadius=2).encode(x=x, x2="end:Q", y=y)
-    text = chart.mark_text(align="left", dx=5, fontSize=11).encode(x="end:Q", y=y, text="shown:N")
-    return _svg(alt.layer(bars, text), height={"step": 22}, name=say(language, "timeline"))
+    last = max((step.start + step.seconds for step in steps), default=0.0) or 1.0
+    scale = alt.Scale(domain=[0, 1.12 * last], nice=False)
+    y = _names("step")
+    chart = alt.Chart(data(values))
+    bars = chart.mark_bar(height=12, color=ACCENT, cornerRadius=2).encode(
+        x=_number("start", say(language, "seconds"), scale), x2="end:Q", y=y
+    )
+    text = chart.mark_text(align="left", dx=5, fontSize=11).encode(x=_number("end"), y=y, text="shown:N")
+    return render(alt.layer(bars, text), say(language, "timeline"), height={"step": 22})
 
 
 def _confusion_matrix(judgement: Judgement, labels: Sequence[str], language: str) -> str:
+    alt = altair()
     held = {row.label: max(1, row.support) for row in judgement.classes}
     values = [
-        {
-            "gold": cell.gold,
-            "answered": cell.answered,
-            "count": cell.count,
-            "part": cell.count / held[cell.gold],
-        }
-        for cell in judgement.confusion
+        {"gold": one.gold, "answered": one.answered, "count": one.count, "part": one.count / held[one.gold]}
+        for one in judgement.confusion
     ]
-    alt = _altair()
-    chart = alt.Chart(_data(values))
-    x = alt.X(
-        "answered:N",
-        title=say(language, "answered"),
-        scale=alt.Scale(domain=list(labels)),
-        axis=alt.Axis(orient="top", labelAngle=-40 if len(labels) > 3 else 0),
-    )
-    y = alt.Y("gold:N", title=say(language, "right"), scale=alt.Scale(domain=list(labels)))
-    blues = alt.Scale(domain=[0, 1], range=[PALE, ACCENT])
-    cells = chart.mark_rect(cornerRadius=2).encode(
-        x=x, y=y, color=alt.Color("part:Q", scale=blues, legend=None)
-    )
+    order = alt.Scale(domain=list(labels))
+    top = alt.Axis(orient="top", labelAngle=-40 if len(labels) > 3 else 0)
+    x = alt.X("answered:N", title=say(language, "answered"), scale=order, axis=top)
+    y = alt.Y("gold:N", title=say(language, "right"), scale=order)
+    shade = alt.Color("part:Q", scale=alt.Scale(domain=[0, 1], range=[PALE, ACCENT]), legend=None)
     ink = alt.condition(alt.datum.part > 0.55, alt.value("white"), alt.value(INK))
+    chart = alt.Chart(data(values))
+    cells = chart.mark_rect(cornerRadius=2).encode(x=x, y=y, color=shade)
     text = chart.mark_text(fontSize=12).encode(x=x, y=y, text="count:Q", color=ink)
-    side = 34 if len(labels) > 4 else 70
-    layers = alt.layer(cells, text)
-    return _svg(layers, width={"step": side}, height={"step": side}, name=say(language, "confusion"))
+    step = {"step": 34 if len(labels) > 4 else 70}
+    return render(alt.layer(cells, text), say(language, "confusion"), width=step, height=step)
 
 
 def _confusion_bars(confusions: Sequence[Confused], language: str) -> str:
-    values = [{"pair": f"{one.gold} → {one.answered}", "count": one.count} for one in confusions]
-    alt = _altair()
-    chart = alt.Chart(_data(values))
-    y = alt.Y("pair:N", title=None, sort=None, axis=alt.Axis(labelLimit=300))
-    x = alt.X("count:Q", title=say(language, "count"), axis=alt.Axis(tickMinStep=1))
+    alt = altair()
+    values: list[dict[str, Any]] = [
+        {"pair": f"{one.gold} → {one.answered}", "count": one.count} for one in confusions
+    ]
+    y = alt.Y("pair:N", title=None, sort=None, axis=alt.Axis(labelLimit=320))
+    whole = alt.Axis(tickMinStep=1, format="d", tickCount=max(1, min(6, values[0]["count"])))
+    x = alt.X("count:Q", title=say(language, "count"), axis=whole)
+    chart = alt.Chart(data(values))
     bars = chart.mark_bar(height=12, color=ACCENT, cornerRadiusEnd=2).encode(x=x, y=y)
-    text = chart.mark_text(align="left", dx=5, fontSize=11).encode(x="count:Q", y=y, text="count:Q")
-    width = WIDTH - 160
-    return _svg(alt.layer(bars, text), width=width, height={"step": 22}, name=say(language, "confusion"))
+    text = chart.mark_text(align="left", dx=5, fontSize=11).encode(x=x, y=y, text="count:Q")
+    width, height = WIDTH - 180, {"step": 22}
+    return render(alt.layer(bars, text), say(language, "confusion"), width=width, height=height)
 
 
 def _points(found: Estimate) -> dict[str, Any]:
@@ -191,61 +176,13 @@ def _points(found: Estimate) -> dict[str, Any]:
     }
 
 
-def _altair() -> Any:
-    try:
-        import altair
-        import vl_convert  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtra("A page with plots", "report") from error
-    return altair
+def _names(field: str) -> Any:
+    """A category down the side, in the order of the data."""
+    return altair().Y(f"{field}:N", title=None, sort=None)
 
 
-def _data(values: Sequence[Mapping[str, Any]]) -> Any:
-    return _altair().Data(values=[dict(value) for value in values])
-
-
-def _svg(chart: Any, *, name: str, width: Any = WIDTH, height: Any = None) -> str:
-    """Render; then make it fit to stand inline: own size and namespaces go, ids become this plot's own."""
-    import vl_convert
-
-    spec = chart.to_dict()
-    if "facet" not in spec:
-        spec |= {"width": width, "height": height}
-    spec["config"] = _CONFIG
-    svg = str(vl_convert.vegalite_to_svg(spec))
-    return _inline(svg, name)
-
-
-def _inline(svg: str, name: str) -> str:
-    head, _, body = svg.partition(">")
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
-    box = size.group(0) if size else 'viewBox="0 0 400 300"'
-    wide = size.group(1) if size else "400"
-    prefix = re.sub(r"\W", "", name)[:12] + format(sum(body.encode()) % 99991, "x")
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
-    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", body)
-    label = html.escape(name, quote=True)
-    return f'<svg class="plot" role="img" aria-label="{label}" {box} style="max-width:{wide}px">{body}'
-
-
-_CONFIG: dict[str, Any] = {
-    "background": "transparent",
-    "font": FONT,
-    "axis": {
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelColor": INK,
-        "titleColor": "#5b6770",
-        "gridColor": PALE,
-        "domainColor": GREY,
-        "tickColor": GREY,
-        "labelLimit": 190,
-        "titlePadding": 10,
-    },
-    "axisY": {"domain": False, "ticks": False, "labelPadding": 8},
-    "legend": {"labelFontSize": 12, "labelColor": INK, "symbolSize": 80},
-    "header": {"labelFontSize": 13, "labelColor": INK, "labelFontWeight": "bold", "labelAnchor": "start"},
-    "text": {"color": INK},
-    "view": {"stroke": None},
-}
+def _number(field: str, title: str | None = None, scale: Any = None) -> Any:
+    """A number along the bottom; without a title and scale it follows the layer that has them."""
+    alt = altair()
+    more = {} if scale is None else {"scale": scale}
+    return alt.X(f"{field}:Q", **more) if title is None else alt.X(f"{field}:Q", title=title, **more)

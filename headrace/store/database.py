@@ -74,15 +74,18 @@ class Database:
 
     def upgrade(self) -> None:
         """Create the tables or bring them to this version; a no-op where they are there already."""
-        scripts = Config()
-        scripts.set_main_option("script_location", str(MIGRATIONS))
+        scripts = _scripts()
         with self._plain_errors(), self.engine.connect() as connection:
-            found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-            if found.get_current_revision() == ScriptDirectory.from_config(scripts).get_current_head():
+            if _is_current(connection, scripts):
                 return
             connection.rollback()
             scripts.attributes["connection"] = connection
             command.upgrade(scripts, "head")
+
+    def is_current(self) -> bool:
+        """Whether the tables are those of this version; changes nothing."""
+        with self._plain_errors(), self.engine.connect() as connection:
+            return _is_current(connection, _scripts())
 
     def close(self) -> None:
         """Give every connection back."""
@@ -113,6 +116,17 @@ def retry_busy(work: Callable[[], T], *, tries: int = 3, sleep: Callable[[float]
         except StoreBusy:
             sleep(0.1 * 2**attempt)
     return work()
+
+
+def _scripts() -> Config:
+    scripts = Config()
+    scripts.set_main_option("script_location", str(MIGRATIONS))
+    return scripts
+
+
+def _is_current(connection: Connection, scripts: Config) -> bool:
+    found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return found.get_current_revision() == ScriptDirectory.from_config(scripts).get_current_head()
 
 
 def _engine(url: str) -> Engine:

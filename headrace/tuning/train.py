@@ -59,8 +59,8 @@ def train(
 ) -> Trained:
     """Fit an adapter for `task` on `examples`, judged while training on `validation`.
 
-    Where `validation` is empty, `settings.validation_share` of the examples is drawn for it by the seed, label
-    by label, near-duplicates together. `weights` [n] count an example more or less, in the order given.
+    Where `validation` is empty, `settings.validation_share` of the examples is drawn for it by the seed,
+    label by label, near-duplicates together. `weights` [n] count an example more or less, in the order given.
     `start` is the adapter to start from. `checkpoints` is a folder from which a killed run continues.
     Raises TrainingError where nothing can be learned, and what `base.resolve` raises.
     """
@@ -78,12 +78,11 @@ def train(
     job = _job(rows, held, labels, prefix, seed, start, checkpoints, progress)
     method, fitted, notes = _choose(job, settings)
     files = {HEAD_FILE: fitted.head.to_bytes()} | (fitted.delta.to_files() if fitted.delta else {})
-    right = fitted.validation_logits.argmax(1) == job.validation.y
     return Trained(
         files=files,
         labels=labels,
         method=method,
-        validation_accuracy=float(right.mean()) if len(right) else float("nan"),
+        validation_accuracy=_accuracy(fitted, job),
         seconds=time.perf_counter() - began,
         notes=notes,
         lineage=_lineage(rows, held, method, seed, prefix, settings, start),
@@ -206,6 +205,12 @@ def _timed(job: Job, method: str, options: object) -> tuple[Fitted, str]:
         f"{method}: {100 * right:.1f} % on {len(job.validation.y)} validation rows, "
         f"{time.perf_counter() - began:.1f} s"
     )
+
+
+def _accuracy(fitted: Fitted, job: Job) -> float:
+    """Share of right answers on the validation rows; 0 where there are none."""
+    right = fitted.validation_logits.argmax(1) == job.validation.y
+    return float(right.mean()) if len(right) else 0.0
 
 
 def _lineage(

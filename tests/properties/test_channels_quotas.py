@@ -40,7 +40,7 @@ step = st.tuples(
 @settings(max_examples=50, deadline=None)
 @given(steps=st.lists(step, max_size=60))
 def test_no_day_gets_more_than_its_quota_under_jumps_and_restarts(steps: list[tuple[str, int, int]]) -> None:
-    """RELIABILITY row 21: an injected clock that jumps by a day, an hour or a leap day, and crashes between."""
+    """An injected clock that jumps by a day, an hour or over a leap day, and crashes between."""
     usage, now = Usage(), [START]
     quotas = Quotas(usage, lambda channel: 7, clock=lambda: now[0])
     for what, questions, seconds in steps:

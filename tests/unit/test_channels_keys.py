@@ -104,9 +104,7 @@ def test_a_mistyped_key_is_refused_without_asking_the_store(seed: bytes, place: 
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    header=st.one_of(st.none(), st.text(max_size=80), st.text(max_size=80).map("Bearer hr_live_{}".format))
-)
+@given(header=st.none() | st.text(max_size=80) | st.text(max_size=80).map("Bearer hr_live_{}".format))
 def test_any_other_header_is_unauthorized_and_the_message_does_not_repeat_it(header: str | None) -> None:
     with pytest.raises(Unauthorized) as caught:
         bearer(header)

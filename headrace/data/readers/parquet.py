@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from headrace.data.readers.lines import Source
+from headrace.data.readers.lines import MAX_BYTES, Source
 from headrace.data.readers.objects import Thing
 from headrace.errors import InputError, MissingExtra
 
@@ -50,7 +50,8 @@ def _seekable(source: Source, stack: ExitStack) -> Any:
     stream = stack.enter_context(source.open())
     if source.path.suffix != ".gz":
         return stream
-    copy = stack.enter_context(tempfile.TemporaryFile())
+    copy = tempfile.SpooledTemporaryFile(max_size=MAX_BYTES)  # noqa: SIM115 (the stack closes it)
+    stack.enter_context(copy)
     shutil.copyfileobj(stream, copy)
     copy.seek(0)
     return copy

@@ -44,7 +44,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Job:
-    """What a method is given. `start` is the adapter that this one starts from, `seed` draws what is drawn."""
+    """What a method is given; `start` is the adapter that this one starts from."""
 
     train: Rows
     validation: Rows

@@ -1,0 +1,169 @@
+"""Look and keep: the circle, the past, one step back, and copies."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import headrace
+from headrace.cli.group import Verb
+from headrace.cli.options import Channel, Json, OnlyChannel, OnlyTask, Task
+from headrace.cli.output import say, show_grid, show_json, show_rows
+from headrace.cli.session import load, session, the_pair
+from headrace.errors import Conflict, InputError
+
+PANEL = "Look and keep"
+verbs = typer.Typer()
+
+
+@verbs.command(cls=Verb, rich_help_panel=PANEL)
+def status(ctx: typer.Context, as_json: Json = False) -> None:
+    """Show the circle: what came in, what serves, how good.
+
+    Example:
+
+        headrace status
+        headrace status --json
+    """
+    with session(ctx).project() as project:
+        found = project.status()
+    tables = load("tables")
+    if as_json:
+        show_json([tables.status_json(pair) for pair in found])
+    elif found:
+        show_grid(tables.status(found))
+    else:
+        say("The recipe has no channels yet. Run: headrace channel add NAME --task TASK")
+
+
+@verbs.command(cls=Verb, rich_help_panel=PANEL)
+def history(
+    ctx: typer.Context,
+    task: OnlyTask = None,
+    channel: OnlyChannel = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Up to this moment, and what served then: 2026-03-01T12:00, in UTC."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell the past: releases, refusals, rollbacks and turns.
+
+    Example:
+
+        headrace history
+        headrace history --task intent --at 2026-03-01
+        headrace history --json
+    """
+    moment = None if at is None else moment_of(at)
+    with session(ctx).project() as project:
+        lines = project.history(task=task, channel=channel, at=moment)
+        served = load("pages").served(project, task, channel, moment) if moment is not None else []
+    if as_json:
+        show_json([line.to_json() for line in lines])
+        return
+    for line in lines:
+        pair = "/".join(part for part in (line.task, line.channel) if part)
+        say(
+            "  ".join(
+                part
+                for part in (f"{line.at:%Y-%m-%d %H:%M:%S}", f"{line.kind:<8}", pair, line.message)
+                if part
+            )
+        )
+    if not lines:
+        say("Nothing has happened yet.")
+    if served:
+        rows = [
+            (f"{one.task}/{one.channel}", one.adapter, f"{one.since:%Y-%m-%d %H:%M:%S}") for one in served
+        ]
+        show_rows(f"Served at {moment:%Y-%m-%d %H:%M:%S} UTC", ("for", "adapter", "since"), rows, "")
+
+
+@verbs.command(cls=Verb, rich_help_panel=PANEL)
+def rollback(
+    ctx: typer.Context,
+    task: Task = None,
+    channel: Channel = None,
+    to: Annotated[
+        str | None, typer.Option(help="A release or adapter that served before; the last one if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let the adapter before the present one serve again.
+
+    A running server follows within a second.
+
+    Example:
+
+        headrace rollback --task intent --channel website
+        headrace rollback --task intent --channel website --to rel_3f2c9a
+    """
+    with session(ctx).project() as project:
+        made = project.rollback(*the_pair(project, task, channel), to=to)
+    if as_json:
+        show_json(load("tables").to_json(made))
+    else:
+        say(f"Rolled back: {made.adapter} serves {made.task}/{made.channel} again.")
+
+
+@verbs.command(cls=Verb, rich_help_panel=PANEL)
+def backup(
+    ctx: typer.Context,
+    to: Annotated[
+        Path, typer.Argument(metavar="FILE", dir_okay=False, help="The file to write, for example shop.tar.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write recipe, store and adapters to one file.
+
+    Others may go on writing meanwhile.
+
+    Example:
+
+        headrace backup shop.tar
+    """
+    if to.exists() and not force:
+        raise Conflict(
+            "the file is there already.", where=str(to), cure="Choose another name, or add --force."
+        )
+    with session(ctx).project() as project:
+        size = project.backup(to)
+    say(f"Wrote {to}, {size / 1e6:,.1f} MB. Take it back with: headrace restore {to} --project DIR")
+
+
+@verbs.command(cls=Verb, rich_help_panel=PANEL)
+def restore(
+    ctx: typer.Context,
+    backup: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file that backup wrote.")],
+) -> None:
+    """Make a project from a backup, in a folder that has none.
+
+    Example:
+
+        headrace restore shop.tar --project shop-restored
+    """
+    project = headrace.Project.restore(backup, session(ctx).folder)
+    try:
+        pairs = len(project.store.history.serving())
+    finally:
+        project.close()
+    say(f"Restored {project.folder}: {pairs} of its tasks and channels are served. Next: headrace doctor")
+
+
+def moment_of(text: str) -> datetime:
+    """A moment in UTC; a date alone is its end. Raises InputError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{text!r} is no time.", field="at", cure="Write 2026-03-01 or 2026-03-01T12:00."
+        ) from None
+    if len(text) == len("2026-03-01"):
+        moment = datetime.combine(moment.date(), time.max)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

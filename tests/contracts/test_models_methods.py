@@ -1,0 +1,102 @@
+"""What every method must do, ours by being in the folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from tiny_base import make_tiny_base
+
+from headrace import plugins
+from headrace.models.adapter import Head
+from headrace.models.base import resolve, tokenise
+from headrace.models.delta import Delta
+from headrace.models.prefix_torch import Prefix
+from headrace.recipe import TaskRecipe, TrainRecipe
+from headrace.records import Example
+from headrace.tuning.train import Trained, train
+
+SMALL = {"head": {}, "lora": {"layers": 1, "epochs": 2, "batch": 16}}
+TEXTS = {
+    "pay": "how can i pay order {} by card please",
+    "refund": "i want my money back for order {}",
+    "late": "快递太慢了 {} 天还没有送到",
+}
+
+
+def examples(count: int = 120) -> list[Example]:
+    labels = sorted(TEXTS)
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    return [
+        Example(f"x{i:04}", "c", "t", TEXTS[labels[i % 3]].format(i), labels[i % 3], "train", "source", at)
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> TaskRecipe:
+    return TaskRecipe(base=str(make_tiny_base(tmp_path_factory.mktemp("base") / "tiny")))
+
+
+@pytest.fixture(scope="module", params=plugins.names("methods"))
+def method(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def trained(method: str, task: TaskRecipe, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return run(method, task, tmp_path_factory.mktemp("cache"))
+
+
+def run(method: str, task: TaskRecipe, cache: Path, *, seed: int = 3, **more: object) -> Trained:
+    settings = TrainRecipe(method=method, options=SMALL.get(method, {}))
+    return train(examples(), task=task, settings=settings, seed=seed, cache=cache, **more)  # type: ignore[arg-type]
+
+
+def test_it_learns_and_says_what_it_cost(method: str, trained: Trained) -> None:
+    assert trained.validation_accuracy >= 0.9
+    assert trained.labels == ("late", "pay", "refund")
+    assert trained.method == method
+    assert f"{method}: " in trained.notes[0]
+    assert " s" in trained.notes[0]
+
+
+def test_the_same_seed_gives_the_same_bytes_cold_or_warm(
+    method: str, trained: Trained, task: TaskRecipe, tmp_path: Path
+) -> None:
+    cold = run(method, task, tmp_path)
+    warm = run(method, task, tmp_path)
+    assert cold.files == warm.files == trained.files
+    assert cold.lineage == trained.lineage
+    assert run(method, task, tmp_path, seed=4).files != cold.files
+
+
+def test_the_order_of_arrival_changes_nothing(
+    method: str, trained: Trained, task: TaskRecipe, tmp_path: Path
+) -> None:
+    settings = TrainRecipe(method=method, options=SMALL.get(method, {}))
+    shuffled = [examples()[i] for i in np.random.default_rng(0).permutation(120)]
+    again = train(shuffled, task=task, settings=settings, seed=3, cache=tmp_path)
+    assert again.files == trained.files
+
+
+def test_what_is_served_is_what_was_validated(trained: Trained, task: TaskRecipe, tmp_path: Path) -> None:
+    base = resolve(task.base, tmp_path)
+    prefix = Prefix(base, task.longest, base.prefix, tmp_path)
+    head = Head.from_bytes(trained.files["head.safetensors"])
+    texts = ["how can i pay order 77 by card please", "快递太慢了 500 天还没有送到"]
+    delta = Delta.from_files(trained.files) if head.delta else None
+    embeddings = prefix.pooled(texts) if delta is None else prefix.pooled_through(texts, delta)
+    ids = tokenise(base.tokenizer(task.longest), texts, base.prefix)
+    probabilities = head.probabilities(embeddings, texts, ids)
+    assert [head.labels[i] for i in probabilities.argmax(1)] == ["pay", "late"]
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert head.base == base.fingerprint
+
+
+def test_a_wrong_option_is_refused_without_the_work(method: str) -> None:
+    with pytest.raises(ValidationError, match="extra_forbidden"):
+        plugins.options("methods", method).model_validate({"no_such_option": 1})
