@@ -27,7 +27,7 @@ from headrace.recipe import Recipe, ServeRecipe, read
 from headrace.records import Clock, utc_now
 from headrace.store import Store
 from headrace.store.artifacts import Artifacts
-from headrace.store.database import Database
+from headrace.store.database import Database, check_known, newest_revision
 
 State = Literal["ok", "warn", "fail"]
 PYTHON = (3, 11)
@@ -214,7 +214,9 @@ def _open_store(location: str, folder: Path, clock: Clock) -> Iterator[Finding]:
     url = location if "://" in location else f"sqlite:///{(folder / location).resolve()}"
     database = Database(url)
     try:
-        if not database.is_current():
+        revision = database.revision()
+        check_known(revision, database.where)
+        if revision != newest_revision():
             yield Finding("store", "warn", "its tables are of an earlier version.", _UPGRADE)
             return
         damage = _damage(database)
@@ -269,7 +271,8 @@ def _turns(store: Store) -> Iterator[Finding]:
 
 def _newest(store: Store, clock: Clock) -> Iterator[Finding]:
     """History from the future: the clock was ahead then, or is behind now."""
-    newest = [record.at for record in (*store.history.releases(limit=1), *store.history.events(limit=1))]
-    if newest and max(newest) > clock() + AHEAD:
-        found = f"the newest entry is of {max(newest):%Y-%m-%d %H:%M} UTC, which is yet to come."
+    times = [release.at for release in store.history.releases(limit=1)]
+    times += [event.at for event in store.history.events(limit=1)]
+    if times and max(times) > clock() + AHEAD:
+        found = f"the newest entry is of {max(times):%Y-%m-%d %H:%M} UTC, which is yet to come."
         yield Finding("history", "warn", found, "Set the clock right.")

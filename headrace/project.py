@@ -182,7 +182,7 @@ class Project:
     def new_key(self, channel: str) -> tuple[Key, str]:
         """A new key of a channel and its secret, which is never shown again."""
         self.recipe.channel(channel)
-        return new_key(self.store, channel, clock=self.clock, ids=self.ids)
+        return new_key(self.store.keys, channel, clock=self.clock, ids=self.ids)
 
     def keys(self, channel: str | None = None) -> list[Key]:
         """Keys, revoked ones included."""

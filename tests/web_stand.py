@@ -19,12 +19,12 @@ import numpy as np
 from headrace.channels.keys import new_key
 from headrace.data.mask import Masker
 from headrace.errors import NotFound, NotServed, ServerFull
-from headrace.records import Adapter, Channel, Release
+from headrace.records import Adapter, Channel, IdMaker, Release
 from headrace.serving.engine import Ask
 from headrace.store import Store
 from headrace.web.api import create_app
 from headrace.web.logs import logger
-from headrace.web.ports import Embedding
+from headrace.web.ports import Embedding, Submits
 from headrace.web.service import Limits, Neighbours, Service
 
 LABELS = ("greeting", "opening-hours", "price", "refund", "return", "shipping")
@@ -135,17 +135,25 @@ class Got:
 class Stand:
     """A server in process. `now` may be moved; `log` is what was logged."""
 
-    def __init__(self, store: Store, *, body: int = 100_000, seconds: float = 30) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        body: int = 100_000,
+        seconds: float = 30,
+        batcher: Submits | None = None,
+        ids: IdMaker | None = None,
+    ) -> None:
         self.store, self.now = store, NOON
         self.batcher, self.memory, self.log = PretendBatcher(), PretendMemory(), io.StringIO()
-        self.ready, self.reloads = True, 0
+        self.ready, self.reloads, self._submits = True, 0, batcher or self.batcher
         numbers = itertools.count(1)
         self.keys = {name: new_key(store.keys, name, clock=self.clock)[1] for name in CHANNELS}
         self.service = Service(
             self.neighbours(),
             limits=Limits(body, seconds),
             clock=self.clock,
-            ids=lambda kind: f"{kind}_{next(numbers)}",
+            ids=ids or (lambda kind: f"{kind}_{next(numbers)}"),
             log=logger(self.log),
         )
         self.app = create_app(self.service)
@@ -160,7 +168,7 @@ class Stand:
             store=self.store,
             channel=_channel,
             labels=lambda task: LABELS,
-            batcher=self.batcher,
+            batcher=self._submits,
             memory=self.memory,
             mask=lambda channel, text: maskers[channel].mask(text)[0],
             ready=lambda: self.ready,

@@ -110,7 +110,9 @@ def feedback_add(
     person: Annotated[str | None, typer.Option(help="Who said it: an id of yours, not a name.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a user thought of an answer; a correction counts at once, and is learned at the next turn.
+    """Say what a user thought of an answer.
+
+    A correction counts at once, and is learned at the next turn.
 
     Example:
 
@@ -127,9 +129,8 @@ def feedback_add(
     if as_json:
         show_json(load("tables").to_json(made))
     else:
-        say(
-            f"Kept {made.id}: {made.verdict}{f', {made.label}' if made.label else ''}. It waits for the next turn."
-        )
+        right = f", {made.label}" if made.label else ""
+        say(f"Kept {made.id}: {made.verdict}{right}. It waits for the next turn.")
 
 
 @feedback.command("list", cls=Verb)

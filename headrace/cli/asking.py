@@ -21,7 +21,7 @@ COLUMNS = ("id", "text", "label", "confidence", "because")
 
 def read(file: Path, column: str | None, note: Callable[[str], None]) -> Iterator[str]:
     """The texts of a file; those that cannot be read are named by `note` and left out."""
-    options = Options(path=str(file.resolve()), text=column)
+    options = Options.model_validate({"path": str(file.resolve()), "text": column})
     for item in Part(options, Path.cwd()).read(None):
         if isinstance(item, Raw) and item.text.strip():
             yield item.text

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 import headrace
 from headrace.cli.group import Verb
 from headrace.cli.options import Json
 from headrace.cli.output import say, show_json
+from headrace.cli.progress import Progress
 from headrace.cli.session import session
 
 verbs = typer.Typer()
@@ -53,7 +56,8 @@ def demo(
 ) -> None:
     """Turn the flywheel on real text, from raw rows to a report.
 
-    Three channels, two tasks: collect, train, serve, correct, turn again. Nothing is fetched. Stopped anywhere, the next run continues.
+    Three channels, two tasks: collect, train, serve, correct, turn again. Nothing is fetched.
+    Stopped anywhere, the next run continues.
 
     Example:
 
@@ -61,15 +65,16 @@ def demo(
         headrace demo --quick --folder demo-project-quick
     """
     script = importlib.import_module("headrace.demo.script")
-    console = importlib.import_module("rich.console").Console()
-    script.run(folder, quick=quick, data=data, seed=seed, console=console)
+    with Progress(sys.stderr) as progress:
+        script.run(folder, quick=quick, data=data, seed=seed, console=Console(), progress=progress)
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)
 def doctor(ctx: typer.Context, as_json: Json = False) -> None:
     """Examine the installation and the project.
 
-    Versions, extras, recipe, store, adapters, base, disk, port and clock, each with its cure. Exits with 1 where something is broken. It changes nothing.
+    Versions, extras, recipe, store, adapters, base, disk, port and clock, each with its cure. Exits
+    with 1 where something is broken. It changes nothing.
 
     Example:
 

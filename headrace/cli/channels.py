@@ -72,7 +72,9 @@ def channel_list(ctx: typer.Context, as_json: Json = False) -> None:
 
 @channel.command("remove", cls=Verb)
 def channel_remove(ctx: typer.Context, name: ChannelArgument) -> None:
-    """Take a channel out of headrace.yaml and revoke its keys; its rows and history stay.
+    """Take a channel out of headrace.yaml and revoke its keys.
+
+    Its rows and history stay.
 
     Example:
 

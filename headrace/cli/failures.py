@@ -1,4 +1,4 @@
-"""An error -> what a person reads: what happened, where, the cure; and the exit code. Keys are never repeated."""
+"""An error -> what a person reads (what happened, where, the cure) and the exit code. No key is repeated."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from headrace.channels.keys import PREFIX
 from headrace.errors import HeadraceError, InputError, RecipeError, StoreError
 
 STOPPED = 130
-_KEY = re.compile(rf"{PREFIX}[0-9A-Za-z]*")
+_KEY = re.compile(rf"{PREFIX}[0-9A-Za-z]{{4,}}")
 _LEAKED = (
-    "A key of Headrace stood there. It is in your shell's history now: make a new one (headrace key new CHANNEL)"
-    " and revoke it (headrace key list, headrace key revoke KEY_ID)."
+    "A key of Headrace stood there. Others may have read it: make a new one (headrace key new CHANNEL) and"
+    " revoke it (headrace key list, headrace key revoke KEY_ID)."
 )
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _PLAIN = {
@@ -30,7 +30,7 @@ _PLAIN = {
     errno.EEXIST: ("it is there already.", "Choose another name."),
     errno.EADDRINUSE: ("the port is in use.", "End what uses it, or serve with another --port."),
     errno.EMFILE: ("too many files are open.", "Raise the limit with: ulimit -n 4096"),
-    **{number: ("no space is left.", "Free some space and run it again.") for number in _FULL},
+    **dict.fromkeys(_FULL, ("no space is left.", "Free some space and run it again.")),
 }
 
 
@@ -90,7 +90,10 @@ def _recipe(error: RecipeError) -> str:
 
 
 def _usage(error: typer.TyperException) -> str:
+    """Nothing where the message is a help text, which has been shown."""
     message = error.format_message()
+    if not message.strip():
+        return ""
     ctx = getattr(error, "ctx", None)
     cure = f"See: {ctx.command_path} --help" if ctx is not None else ""
     return _lines(f"{message[:1].lower()}{message[1:]}", "", cure)
@@ -105,7 +108,7 @@ def _system(error: OSError) -> str:
 def _unexpected(error: BaseException) -> str:
     what = f"something went wrong that should not: {type(error).__name__}: {error}"
     kept = f"The details are in {_kept(error)}; with --debug they are shown. Please report them."
-    return _lines(what, "", kept)
+    return f"{_lines(what, '', '')}\n{kept}"
 
 
 def _kept(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""How verbs are run: global options may stand anywhere, a pasted key is refused, errors are said in plain words."""
+"""How verbs are run: global options anywhere, a pasted key refused, errors said in plain words."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run and exit; with `standalone_mode` False errors are raised instead."""
-        words = hoisted(list(sys.argv[1:] if args is None else args))
+        words = list(sys.argv[1:] if args is None else args)
         given: dict[str, Any] = {"prog_name": prog_name, "complete_var": complete_var, **extra}
         if not standalone_mode:
-            return super().main(words, standalone_mode=False, **given)
+            return super().main(hoisted(words), standalone_mode=False, **given)
         for stream in (sys.stdout, sys.stderr):
             _never_fail(stream)
         try:
-            code = super().main(words, standalone_mode=False, **given)
+            code = super().main(hoisted(words), standalone_mode=False, **given)
             sys.stdout.flush()
         except BrokenPipeError:
             code = _reader_gone()
@@ -59,7 +59,7 @@ class Commands(TyperGroup):
 
 
 def hoisted(words: Sequence[str]) -> list[str]:
-    """The words with the global options first, wherever they stood before a `--`."""
+    """The words with the global options first, wherever they stood before a `--`; raises InputError."""
     front: list[str] = []
     rest: list[str] = []
     queue = list(words)
@@ -72,7 +72,9 @@ def hoisted(words: Sequence[str]) -> list[str]:
             rest.append(word)
             continue
         front.append(word)
-        if _ANYWHERE[name] and not equals and queue:
+        if _ANYWHERE[name] and not equals:
+            if not queue:
+                raise InputError(f"{word} needs a folder.", cure=f"For example: {word} shop")
             front.append(queue.pop(0))
     return [*front, *rest]
 
@@ -103,7 +105,8 @@ def _tell(error: BaseException, debug: bool) -> int:
     if debug:
         typer.echo(trace(error), err=True)
     first, _, rest = said(error).partition(" ")
-    typer.echo(f"{typer.style(first, fg=typer.colors.RED, bold=True)} {rest}", err=True)
+    if rest:
+        typer.echo(f"{typer.style(first, fg=typer.colors.RED, bold=True)} {rest}", err=True)
     return code_of(error)
 
 

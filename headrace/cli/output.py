@@ -1,4 +1,4 @@
-"""What a verb prints: JSON for scripts, and lines and tables for people; all of it on stdout, notes on stderr."""
+"""What a verb prints: JSON for scripts, lines and tables for people. Results on stdout, notes on stderr."""
 
 from __future__ import annotations
 

@@ -100,9 +100,7 @@ def clean(ctx: typer.Context, as_json: Json = False) -> None:
         return
     say(f"{found.read:,} new rows: {found.examples:,} became examples, {found.unlabelled:,} have no label.")
     if found.near_duplicates:
-        say(
-            f"{found.near_duplicates:,} of the examples are near-duplicates: marked, in the split of their first."
-        )
+        say(f"{found.near_duplicates:,} of the examples are near-duplicates, in the split of their first.")
     if found.removed:
         say(f"{found.removed:,} examples of earlier runs were taken out again.")
     if found.rejected:

@@ -1,4 +1,4 @@
-"""What every verb needs: the project's folder, the project itself, and the one thing meant where one is enough."""
+"""What every verb needs: the project, and the task and channel meant where they were left out."""
 
 from __future__ import annotations
 

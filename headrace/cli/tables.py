@@ -1,4 +1,4 @@
-"""What the project says -> tables for people and JSON for scripts. Imports the project: only verbs load it."""
+"""What the project says -> tables for people, JSON for scripts. Imports the project: only verbs load it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from headrace.data.collect import Collected
 from headrace.evaluation.intervals import Estimate
-from headrace.evaluation.judgement import ClassRow, Judgement
+from headrace.evaluation.judgement import Judgement
+from headrace.evaluation.metrics import ClassRow
 from headrace.flywheel import Judged, PairTurn, Turn
 from headrace.project import PairStatus
 from headrace.records import Adapter, Rejected

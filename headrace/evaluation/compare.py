@@ -159,7 +159,8 @@ def _lower(won: int, lost: int, n: int, z: float) -> float:
     floor, ceiling = -1 + 1e-12, value - 1e-9  # at `value` itself the variance may be 0: no root there
     if ceiling <= floor or excess(floor) <= 0:
         return -1.0
-    return float(brentq(excess, floor, ceiling, xtol=1e-12))
+    root: Any = brentq(excess, floor, ceiling, xtol=1e-12)
+    return float(root)
 
 
 def _variance(won: int, lost: int, n: int, difference: float) -> float:

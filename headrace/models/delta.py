@@ -31,10 +31,10 @@ MODULES = (
     "intermediate.dense",
     "output.dense",
 )
+_BESIDE = re.compile(r"(^|\.)(pooler|classifier|score|cls)\.")
 _KEY = re.compile(r"base_model\.model\.(?:\w+\.)?encoder\.layer\.(\d+)\.([a-z.]+)\.lora_([AB])\.weight")
 _REFUSED = (
     "use_dora",
-    "modules_to_save",
     "layer_replication",
     "trainable_token_indices",
     "alora_invocation_tokens",
@@ -110,8 +110,8 @@ class Delta:
     def from_files(cls, files: Mapping[str, bytes], *, where: str = "") -> Delta:
         """The delta in a PEFT LoRA folder's two files.
 
-        Raises ArtifactError where one is missing, damaged, or holds what a plain LoRA of linear layers of a
-        BERT does not.
+        A pooler or classifier saved beside it is left out: our head takes its place. Raises ArtifactError
+        where a file is missing, damaged, or holds what a plain LoRA of a BERT's linear layers does not.
         """
         try:
             config = json.loads(files[CONFIG_FILE])
@@ -134,6 +134,8 @@ def _delta(config: dict[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Delta
         raise ValueError(f"it uses {', '.join(refused) or 'bias or fan_in_fan_out'}")
     halves: dict[tuple[int, str], dict[str, Floats]] = {}
     for name, tensor in tensors.items():
+        if _BESIDE.search(name):  # above the last hidden states, which is where our head sits
+            continue
         layer, module, half = _place(name)
         halves.setdefault((layer, module), {})[half] = np.asarray(tensor, dtype=np.float32)
     rslora, scaling = bool(config.get("use_rslora")), _scaling(config, "", config["r"])

@@ -55,7 +55,8 @@ def fit_joint(
     """A head for rows with `embeddings` [n, d] of norm 1 (d may be 0), n-gram `counts` [n, 2^16] and labels.
 
     `weights` [n] count a row more or less. With `start`, the penalty pulls every weight towards that head's
-    instead of towards zero and its word weights are never pruned.
+    instead of towards zero, the bias too (else labels that few rows lack would vanish), and its word weights
+    are never pruned.
     """
     with threadpool_limits(1):  # small products: threads would only wait for each other
         return _fit(embeddings, counts, y, weights, labels, options, start)
@@ -82,6 +83,7 @@ def _fit(
         weights,
         options.strength,
         np.concatenate([dense_start, columns.start, bias_start[None]]).astype(np.float32),
+        free_bias=start is None,
     )
     fitted = minimise(problem, problem.start.ravel()).reshape(problem.start.shape)
     mask = _mask(fitted, problem, columns, options.weights)
@@ -94,29 +96,33 @@ def _fit(
     return _head(fitted, problem, columns, labels, options, scale, centre)
 
 
-def fit_temperature(logits: Floats, y: NDArray[np.int64]) -> float:
-    """The temperature in [0.05, 20] under which rows not trained on are likeliest (Guo et al. 2017)."""
+def fit_temperature(logits: Floats, y: NDArray[np.int64], expected: float = 1.0) -> float:
+    """The temperature in [0.05, 20] under which rows not trained on are likeliest (Guo et al. 2017).
+
+    Few rows say little, so it is held near `expected` with the weight of some ten rows.
+    """
     if not len(y):
-        return 1.0
+        return expected
 
     def loss(log_temperature: float) -> float:
-        return loss_at(logits, y, float(np.exp(log_temperature)))
+        held = 10 / len(y) * (log_temperature - np.log(expected)) ** 2
+        return float(losses(logits, y, float(np.exp(log_temperature))).mean() + held)
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
     return float(np.float32(np.exp(found.x)))
 
 
-def loss_at(logits: Floats, y: NDArray[np.int64], temperature: float) -> float:
-    """Mean negative log-likelihood of the labels under logits over a temperature."""
+def losses(logits: Floats, y: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
+    """[n] negative log-likelihood of each row's label under logits over a temperature."""
     scaled = logits.astype(np.float64) / temperature
     peak = scaled.max(axis=1)
     norms = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
-    return float((norms - scaled[np.arange(len(y)), y]).mean())
+    return np.asarray(norms - scaled[np.arange(len(y)), y])
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Weighted cross-entropy plus a squared distance to `start`, bias free; weights are [d + V + 1, K]."""
+    """Weighted cross-entropy plus a squared distance to `start`; weights are [d + V + 1, K], bias last."""
 
     x: Floats
     words: sparse.csr_matrix
@@ -124,6 +130,7 @@ class _Problem:
     weights: Floats
     strength: float
     start: Floats
+    free_bias: bool = True
     mask: NDArray[np.bool_] | None = None
 
     @property
@@ -148,7 +155,8 @@ class _Problem:
         error[rows, self.y] -= 1
         error *= self.weights[:, None]
         moved = (w - self.start) * np.float32(1 / self.strength)
-        moved[-1] = 0
+        if self.free_bias:
+            moved[-1] = 0
         gradient = np.concatenate([self.x.T @ error, self.turned @ error, error.sum(axis=0)[None]])
         gradient += moved
         if self.mask is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 from headrace.errors import InputError
 from headrace.evaluation.compare import Comparison, Outcomes, compare, rows_needed
@@ -75,25 +75,12 @@ def decide_shared(
         raise InputError("champion and challenger were not judged on the same channels.")
     if not champion:
         return {}
-    channels = sorted(champion)
-    every = decide(
-        reduce(Outcomes.joined, [champion[name] for name in channels]),
-        reduce(Outcomes.joined, [challenger[name] for name in channels]),
-        margin_points=margin_points,
-        confidence=confidence,
-        grew=grew,
-    )
-    own = {
-        name: decide(
-            champion[name],
-            challenger[name],
-            margin_points=margin_points,
-            confidence=confidence,
-            grew=grew,
-        )
-        for name in channels
-    }
-    return {name: _following(decision, every) for name, decision in own.items()}
+    rule = partial(decide, margin_points=margin_points, confidence=confidence, grew=grew)
+    sides = [
+        reduce(Outcomes.joined, [side[name] for name in sorted(side)]) for side in (champion, challenger)
+    ]
+    every = rule(*sides)
+    return {name: _following(rule(champion[name], challenger[name]), every) for name in sorted(champion)}
 
 
 def prefer_own(own: Outcomes, shared: Outcomes, *, confidence: float = 0.95) -> Decision:

@@ -5,7 +5,7 @@ One accent colour against greys, and shape or place beside it, so nothing is tol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.evaluation.intervals import Estimate, wilson
@@ -16,20 +16,21 @@ from headrace.reports.messages import say
 from headrace.reports.svg import ACCENT, GREY, INK, PALE, WIDTH, altair, data, render
 
 MOST_LABELS = 12
+PERCENT: Mapping[str, Any] = {"domain": [0, 100]}
 
 
 def quality(channels: Sequence[ChannelFigures], language: str = "en") -> str:
     """Accuracy before (hollow, grey) and after (filled) of each (task, channel), with intervals."""
     alt = altair()
     before, after = say(language, "before"), say(language, "after")
-    values = [
+    values: list[dict[str, Any]] = [
         {"pair": f"{one.channel} · {one.task}", "when": when, **_points(found)}
         for one in channels
         for when, found in ((before, one.before), (after, one.after))
         if found is not None and found.n
     ]
     lowest = min((value["low"] for value in values), default=0.0)
-    scale = alt.Scale(domain=[max(0.0, 10 * (lowest // 10)), 100], nice=False)
+    scale = {"domain": [max(0.0, 10 * (lowest // 10)), 100], "nice": False}
     place = {
         "y": _names("pair"),
         "yOffset": alt.YOffset("when:N", sort=[before, after], scale=alt.Scale(padding=1)),
@@ -56,7 +57,7 @@ def reliability(judgement: Judgement, language: str = "en") -> str:
         {"x": 100 * row.confidence, "n": row.accuracy.n, **_points(row.accuracy)}
         for row in judgement.reliability
     ]
-    scale, axis = alt.Scale(domain=[0, 100]), alt.Axis(tickCount=5)
+    scale, axis = alt.Scale(**PERCENT), alt.Axis(tickCount=5)
     x = alt.X("x:Q", title=f"{say(language, 'confidence')}, %", scale=scale, axis=axis)
     y = alt.Y("value:Q", title=f"{say(language, 'accuracy')}, %", scale=scale, axis=axis)
     ends = alt.Chart(data([{"x": 0, "value": 0}, {"x": 100, "value": 100}]))
@@ -81,31 +82,8 @@ def confusion(judgement: Judgement, language: str = "en") -> str:
 
 def corrections(memory: Sequence[MemoryFigures], language: str = "en") -> str:
     """What corrections changed, in percent of each group of questions, a panel a channel."""
-    alt = altair()
-    values = [
-        {"channel": one.channel, "group": say(language, key), **_points(wilson(part, whole))}
-        for one in memory
-        for key, part, whole in (
-            ("corrected", one.changed_corrected, one.corrected),
-            ("rewordings", one.changed_rewordings, one.rewordings),
-            ("untouched", one.changed_untouched, one.untouched),
-            ("other", one.changed_other_channel, one.other_channel),
-        )
-        if whole
-    ]
-    meant = alt.FieldOneOfPredicate("group", [say(language, "corrected"), say(language, "rewordings")])
-    scale = alt.Scale(domain=[0, 100])
-    x, y = _number("value", f"{say(language, 'share.changed')}, %", scale), _names("group")
-    chart = alt.Chart()
-    bars = chart.mark_bar(height=13, cornerRadiusEnd=2).encode(
-        x=x, y=y, color=alt.condition(meant, alt.value(ACCENT), alt.value(GREY))
-    )
-    lines = chart.mark_rule(color=INK).encode(x=_number("low", scale=scale), x2="high:Q", y=y)
-    text = chart.mark_text(align="left", dx=6, fontSize=11).encode(x=_number("high"), y=y, text="shown:N")
-    panel = alt.layer(bars, lines, text).properties(width=WIDTH - 80, height={"step": 24})
-    head = alt.Row("channel:N", title=None, sort=None, header=alt.Header(labelAngle=0, labelOrient="top"))
-    faceted = panel.facet(row=head, data=data(values)).resolve_scale(y="independent")
-    return render(faceted, say(language, "memory"))
+    panels = [_corrections_of(one, language) for one in memory]
+    return render(altair().vconcat(*panels, spacing=18), say(language, "memory"))
 
 
 def timeline(steps: Sequence[Step], language: str = "en") -> str:
@@ -121,7 +99,7 @@ def timeline(steps: Sequence[Step], language: str = "en") -> str:
         for i, step in enumerate(steps, 1)
     ]
     last = max((step.start + step.seconds for step in steps), default=0.0) or 1.0
-    scale = alt.Scale(domain=[0, 1.12 * last], nice=False)
+    scale = {"domain": [0, 1.12 * last], "nice": False}
     y = _names("step")
     chart = alt.Chart(data(values))
     bars = chart.mark_bar(height=12, color=ACCENT, cornerRadius=2).encode(
@@ -129,6 +107,30 @@ def timeline(steps: Sequence[Step], language: str = "en") -> str:
     )
     text = chart.mark_text(align="left", dx=5, fontSize=11).encode(x=_number("end"), y=y, text="shown:N")
     return render(alt.layer(bars, text), say(language, "timeline"), height={"step": 22})
+
+
+def _corrections_of(one: MemoryFigures, language: str) -> Any:
+    alt = altair()
+    groups = (
+        ("corrected", one.changed_corrected, one.corrected, True),
+        ("rewordings", one.changed_rewordings, one.rewordings, True),
+        ("untouched", one.changed_untouched, one.untouched, False),
+        ("other", one.changed_other_channel, one.other_channel, False),
+    )
+    values = [
+        {"group": say(language, key), "meant": meant, **_points(wilson(part, whole))}
+        for key, part, whole, meant in groups
+        if whole
+    ]
+    x = _number("value", f"{say(language, 'share.changed')}, %", PERCENT).axis(tickCount=5)
+    y = _names("group").axis(minExtent=170)
+    shade = alt.condition(alt.datum.meant, alt.value(ACCENT), alt.value(GREY))
+    chart = alt.Chart(data(values))
+    bars = chart.mark_bar(height=13, cornerRadiusEnd=2).encode(x=x, y=y, color=shade)
+    lines = chart.mark_rule(color=INK, opacity=0.6).encode(x=_number("low", scale=PERCENT), x2="high:Q", y=y)
+    text = chart.mark_text(align="left", dx=6, fontSize=11).encode(x=_number("high"), y=y, text="shown:N")
+    title = alt.Title(one.channel, anchor="start", fontSize=13, color=INK)
+    return alt.layer(bars, lines, text).properties(title=title, width=WIDTH - 80, height={"step": 24})
 
 
 def _confusion_matrix(judgement: Judgement, labels: Sequence[str], language: str) -> str:
@@ -181,8 +183,8 @@ def _names(field: str) -> Any:
     return altair().Y(f"{field}:N", title=None, sort=None)
 
 
-def _number(field: str, title: str | None = None, scale: Any = None) -> Any:
+def _number(field: str, title: str | None = None, scale: Mapping[str, Any] | None = None) -> Any:
     """A number along the bottom; without a title and scale it follows the layer that has them."""
     alt = altair()
-    more = {} if scale is None else {"scale": scale}
+    more = {} if scale is None else {"scale": alt.Scale(**scale)}
     return alt.X(f"{field}:Q", **more) if title is None else alt.X(f"{field}:Q", title=title, **more)

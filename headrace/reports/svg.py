@@ -31,7 +31,6 @@ CONFIG: dict[str, Any] = {
     },
     "axisY": {"domain": False, "ticks": False, "labelPadding": 8},
     "legend": {"labelFontSize": 12, "labelColor": INK, "symbolSize": 80},
-    "header": {"labelFontSize": 13, "labelColor": INK, "labelFontWeight": "bold", "labelAnchor": "start"},
     "text": {"color": INK},
     "view": {"stroke": None},
 }
@@ -57,7 +56,7 @@ def render(chart: Any, name: str, *, width: Any = WIDTH, height: Any = None) -> 
     import vl_convert
 
     spec = chart.to_dict()
-    if "facet" not in spec:
+    if "vconcat" not in spec:
         spec |= {"width": width, "height": height}
     return inline(str(vl_convert.vegalite_to_svg({**spec, "config": CONFIG})), name)
 

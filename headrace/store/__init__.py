@@ -5,19 +5,21 @@ The flywheel's circle lives here, never in imports: each package writes records 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from headrace.errors import NotFound
+from headrace.errors import NotFound, StoreError
 from headrace.store.access import Keys, Turns, TurnState, Usage
 from headrace.store.answers import Answers, Feedbacks, Replies, Reply
 from headrace.store.artifacts import Artifacts
 from headrace.store.backup import read_backup, read_recipe, write_backup
-from headrace.store.database import Database
+from headrace.store.database import BUSY_SECONDS, Database
 from headrace.store.examples import Examples
+from headrace.store.failures import disk_errors
 from headrace.store.releases import History
 from headrace.store.rows import Added, Cursors, Quarantine, Rows
 
@@ -43,22 +45,25 @@ class Store:
         self.turns = Turns(database)
 
     @classmethod
-    def open(cls, location: str, folder: Path, *, create: bool = False) -> Store:
+    def open(
+        cls, location: str, folder: Path, *, create: bool = False, busy_seconds: float = BUSY_SECONDS
+    ) -> Store:
         """Open the store at `location`, a file within `folder` or a database URL, its schema upgraded.
 
-        Artifacts stand in `folder`/artifacts. Raises NotFound where there is no store and `create` is False,
-        StoreError where it cannot be opened.
+        Artifacts stand in `folder`/artifacts. A write waits at most `busy_seconds` for another process.
+        Raises NotFound where there is no store and `create` is False, StoreError where it cannot be opened.
         """
+        artifacts = Artifacts(folder / "artifacts")
         url = location
         if "://" not in location:
             path = (folder / location).resolve()
-            if not create and not path.is_file():
-                raise NotFound(f"no store at {path}.", cure="Run: headrace init")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with disk_errors(str(path)):
+                _check_file(path, artifacts, create)
             url = f"sqlite:///{path}"
-        database = Database(url)
+        database = Database(url, busy_seconds=busy_seconds)
         database.upgrade()
-        return cls(database, Artifacts(folder / "artifacts"))
+        artifacts.sweep(time.time())
+        return cls(database, artifacts)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -85,3 +90,21 @@ class Store:
     def close(self) -> None:
         """Give every connection back."""
         self.database.close()
+
+
+def _check_file(path: Path, artifacts: Artifacts, create: bool) -> None:
+    """Whether there is a store at `path` or may be one from now on."""
+    if not create and not path.is_file():
+        raise NotFound(f"no store at {path}.", cure="Run: headrace init")
+    # An empty file is a store whose creation was cut off, unless something was made with it.
+    if path.is_file() and not path.stat().st_size and not _log_of(path) and any(artifacts):
+        raise StoreError(
+            "the store has lost its content.", where=str(path), cure="Restore it: headrace restore BACKUP"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _log_of(path: Path) -> int:
+    """The size of SQLite's write-ahead log beside a store, which alone may hold what was written."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.stat().st_size if log.is_file() else 0

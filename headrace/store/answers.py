@@ -123,14 +123,9 @@ class Replies:
 
     def claim(self, channel: str, key: str, digest: str, at: datetime) -> Reply | None:
         """None where this request is the first with its key; else the reply (or the claim) of the first."""
-        t = tables.replies
-        row = {"channel": channel, "key": key, "digest": digest, "status": None, "body": None, "at": at}
+        first = Reply(digest, None, None)
         with self._database.write() as connection:
-            made = connection.execute(adding(t, self._dialect).values(row).returning(t.c.key)).first()
-            if made is not None:
-                return None
-            found = connection.execute(select(t).where(t.c.channel == channel, t.c.key == key)).one()
-        return Reply(found.digest, found.status, found.body)
+            return self.add_in(connection, channel, key, first, at)
 
     def find(self, channel: str, key: str) -> Reply | None:
         """The first reply to this key, where there was one."""
@@ -147,10 +142,15 @@ class Replies:
         self, connection: Connection, channel: str, key: str, reply: Reply, at: datetime
     ) -> Reply | None:
         """Keep a reply in the transaction that carries its request out; else give the one kept before."""
+        t = tables.replies
         row = values(reply, channel=channel, key=key, at=at)
-        statement = adding(tables.replies, self._dialect).values(row).returning(tables.replies.c.key)
-        made = connection.execute(statement).first()
-        return None if made is not None else self.find_in(connection, channel, key)
+        adds = adding(t, self._dialect).values(row).returning(t.c.key)
+        while connection.execute(adds).first() is None:
+            # Postgres: the one that was in the way may be gone a moment later; then this one is the first.
+            kept = self.find_in(connection, channel, key)
+            if kept is not None:
+                return kept
+        return None
 
     def keep(self, channel: str, key: str, status: int, body: str) -> None:
         """Keep the first reply, 500s included."""

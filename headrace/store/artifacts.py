@@ -1,20 +1,23 @@
 """Files that never change, named by the SHA-256 of their content.
 
-Written under a temporary name, synced, renamed, and the folder synced: after a crash a name either holds all
-of its bytes or does not exist.
+Written in a folder of unfinished files, synced, renamed, and every folder above synced: after a crash a name
+either holds all of its bytes or does not exist. What a killed process leaves unfinished is swept an hour
+later, when a store is opened.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.errors import ArtifactError, StoreError, StoreFull
+from headrace.errors import ArtifactError
+from headrace.store.failures import disk_errors
 
+UNFINISHED = ".unfinished"
+ABANDONED_AFTER = 3600.0  # seconds; no file takes that long to write
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -25,40 +28,46 @@ class Artifacts:
         self.folder = folder
 
     def put(self, content: bytes) -> str:
-        """Store `content` and return its digest; the same content twice is one file.
+        """Store `content` and return its digest; durable when this returns, and the same content is one file.
 
-        Raises StoreFull where no space is left.
+        A file that lost its bytes is written anew. Raises StoreFull where no space is left, StoreError.
         """
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest)
-        if not path.exists():
-            try:
-                _write(path, content)
-            except OSError as error:
-                raise _plain(error, self.folder) from error
+        with disk_errors(str(self.folder)):
+            if not _holds(path, len(content), digest):
+                self._write(path, content)
+            # Also where the file was there: whoever renamed it may have died before its name was durable.
+            for folder in (path.parent, self.folder, self.folder.parent):
+                sync_folder(folder)
         return digest
 
     def path(self, digest: str) -> Path:
         """Where the content of `digest` stands; raises ArtifactError where it does not."""
         path = self._path(digest)
         if not path.is_file():
-            raise ArtifactError(
-                f"the artifact {digest[:12]} is missing.",
-                where=str(self.folder),
-                cure="Restore a backup: headrace restore BACKUP",
-            )
+            raise self._error(digest, "missing")
         return path
 
     def get(self, digest: str) -> bytes:
         """The content of `digest`; raises ArtifactError where it is missing or damaged."""
-        content = self.path(digest).read_bytes()
+        path = self.path(digest)
+        with disk_errors(str(self.folder)):
+            content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
-            raise ArtifactError(
-                f"the artifact {digest[:12]} is damaged.",
-                where=str(self.folder),
-                cure="Restore a backup: headrace restore BACKUP",
-            )
+            raise self._error(digest, "damaged")
         return content
+
+    def sweep(self, now: float) -> int:
+        """Remove what killed processes left unfinished an hour before `now` (seconds since 1970); how many."""
+        folder = self.folder / UNFINISHED
+        if not os.access(folder, os.W_OK):
+            return 0
+        with disk_errors(str(self.folder)):
+            old = [path for path in folder.iterdir() if _modified(path) < now - ABANDONED_AFTER]
+            for path in old:
+                path.unlink(missing_ok=True)
+        return len(old)
 
     def __iter__(self) -> Iterator[str]:
         if self.folder.is_dir():
@@ -71,20 +80,34 @@ class Artifacts:
             raise ArtifactError(f"{digest[:80]!r} is not the name of an artifact.")
         return self.folder / digest[:2] / digest
 
+    def _write(self, path: Path, content: bytes) -> None:
+        unfinished = self.folder / UNFINISHED / f"{path.name}.{os.urandom(8).hex()}"
+        for folder in (unfinished.parent, path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_synced(unfinished, content)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    def _error(self, digest: str, how: str) -> ArtifactError:
+        return ArtifactError(
+            f"the artifact {digest[:12]} is {how}.",
+            where=str(self.folder),
+            cure="Train again, or restore a backup: headrace restore BACKUP",
+        )
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file, its bytes on disk when this returns."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with open(temporary, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
+        left = memoryview(content)
+        while left:
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
     finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-    sync_folder(path.parent.parent)
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:
@@ -96,11 +119,19 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _plain(error: OSError, folder: Path) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return StoreFull(
-            "no space is left for an adapter's files.",
-            where=str(folder),
-            cure="Free some space and run it again.",
-        )
-    return StoreError(f"the file cannot be written: {error.strerror}.", where=str(folder))
+def _holds(path: Path, size: int, digest: str) -> bool:
+    """Whether the file is there with all of its bytes."""
+    try:
+        with open(path, "rb") as file:
+            whole = os.fstat(file.fileno()).st_size == size
+            return whole and hashlib.file_digest(file, "sha256").hexdigest() == digest
+    except FileNotFoundError:
+        return False
+
+
+def _modified(path: Path) -> float:
+    """When it was written last; now or later where it is gone already."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")

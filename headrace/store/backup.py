@@ -1,7 +1,8 @@
 """One file that holds a whole store, taken while others write, and restored into either database.
 
-A backup is a tar: `headrace.yaml`, a JSON Lines file a table, and the artifacts. All tables are read in one
-transaction, so it equals one committed state; artifacts never change, so they need no such care.
+A backup is a tar: `headrace.yaml`, the schema's revision, a JSON Lines file a table, and the artifacts. All
+tables are read in one transaction, so it equals one committed state; artifacts never change, so they need no
+such care.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Table, func, select
 
 from headrace.errors import Conflict, InputError, NotFound
 from headrace.store import tables
 from headrace.store.artifacts import Artifacts, sync_folder
-from headrace.store.database import Database
+from headrace.store.database import Database, check_known
+from headrace.store.failures import disk_errors
 from headrace.store.table import batches
 
 RECIPE = "headrace.yaml"
+SCHEMA = "schema"
 BATCH = 1000
+_ANOTHER = "Take another backup."
 
 
 def write_backup(database: Database, artifacts: Artifacts, recipe: str, to: Path) -> int:
@@ -35,21 +40,16 @@ def write_backup(database: Database, artifacts: Artifacts, recipe: str, to: Path
     """
     if to.exists():
         raise Conflict(f"{to} exists already.", cure="Name another file.")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = to.with_name(f".{to.name}.{os.getpid()}")
-    try:
-        with tarfile.open(unfinished, "w") as tar:
-            _add(tar, RECIPE, io.BytesIO(recipe.encode()))
-            _add_tables(tar, database)
-            for digest in artifacts:
-                tar.add(artifacts.path(digest), f"artifacts/{digest}")
-        with open(unfinished, "rb") as whole:
-            os.fsync(whole.fileno())
-        os.replace(unfinished, to)
-        sync_folder(to.parent)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return to.stat().st_size
+    unfinished = to.with_name(f".{to.name}.{os.urandom(8).hex()}")
+    with disk_errors(str(to)):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(unfinished, database, artifacts, recipe)
+            os.replace(unfinished, to)
+            sync_folder(to.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return to.stat().st_size
 
 
 def read_recipe(backup: Path) -> str:
@@ -64,10 +64,8 @@ def read_backup(backup: Path, database: Database, artifacts: Artifacts) -> dict[
     Raises Conflict where the store holds something already, InputError where the file is not a backup.
     """
     with _opened(backup) as tar:
-        for member in tar:
-            name = member.name.removeprefix("artifacts/")
-            if member.isfile() and member.name != name:
-                _restore_artifact(tar, member, name, artifacts, backup)
+        check_known(_member(tar, SCHEMA, backup).read().decode(), str(backup))
+        _restore_artifacts(tar, artifacts, backup)
         with database.write() as connection:
             _check_empty(connection, database)
             counts = {t.name: _fill(connection, t, tar, backup) for t in tables.metadata.sorted_tables}
@@ -75,10 +73,20 @@ def read_backup(backup: Path, database: Database, artifacts: Artifacts) -> dict[
     return counts
 
 
+def _write(path: Path, database: Database, artifacts: Artifacts, recipe: str) -> None:
+    with open(path, "xb") as file:
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            _add(tar, RECIPE, io.BytesIO(recipe.encode()))
+            _add(tar, SCHEMA, io.BytesIO((database.revision() or "").encode()))
+            _add_tables(tar, database)
+            for digest in artifacts:
+                tar.add(artifacts.path(digest), f"artifacts/{digest}")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _add_tables(tar: tarfile.TarFile, database: Database) -> None:
     with database.read() as connection:
-        if not database.is_sqlite:
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         for table in tables.metadata.sorted_tables:
             with tempfile.TemporaryFile() as lines:
                 for row in connection.execution_options(yield_per=BATCH).execute(select(table)):
@@ -98,13 +106,17 @@ def _plain(row: Any) -> dict[str, Any]:
     return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()}
 
 
-def _opened(backup: Path) -> tarfile.TarFile:
+@contextmanager
+def _opened(backup: Path) -> Iterator[tarfile.TarFile]:
     try:
-        return tarfile.open(backup, "r:")
+        with tarfile.open(backup, "r:") as tar:
+            yield tar
     except FileNotFoundError:
         raise NotFound(f"there is no backup {backup}.") from None
     except (tarfile.TarError, OSError) as error:
-        raise InputError(f"this is not a backup: {error}.", where=str(backup)) from error
+        raise InputError(
+            f"this is not a backup, or not a whole one: {error}.", where=str(backup), cure=_ANOTHER
+        ) from error
 
 
 def _member(tar: tarfile.TarFile, name: str, backup: Path) -> IO[bytes]:
@@ -113,16 +125,18 @@ def _member(tar: tarfile.TarFile, name: str, backup: Path) -> IO[bytes]:
     except (KeyError, tarfile.TarError):
         found = None
     if found is None:
-        raise InputError(f"the backup lacks {name}.", where=str(backup), cure="Take another backup.")
+        raise InputError(f"the backup lacks {name}.", where=str(backup), cure=_ANOTHER)
     return found
 
 
-def _restore_artifact(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, digest: str, artifacts: Artifacts, backup: Path
-) -> None:
-    # The name inside the tar is never a path here: content is stored under the hash of what was read.
-    if artifacts.put(_member(tar, member.name, backup).read()) != digest:
-        raise InputError(f"the artifact {digest[:12]} is damaged in the backup.", where=str(backup))
+def _restore_artifacts(tar: tarfile.TarFile, artifacts: Artifacts, backup: Path) -> None:
+    for member in tar:
+        digest = member.name.removeprefix("artifacts/")
+        if not member.isfile() or digest == member.name:
+            continue
+        # The name inside the tar is never a path here: content is stored under the hash of what was read.
+        if artifacts.put(_member(tar, member.name, backup).read()) != digest:
+            raise InputError(f"the artifact {digest[:12]} is damaged.", where=str(backup), cure=_ANOTHER)
 
 
 def _check_empty(connection: Connection, database: Database) -> None:
@@ -134,22 +148,28 @@ def _check_empty(connection: Connection, database: Database) -> None:
 
 
 def _fill(connection: Connection, table: Table, tar: tarfile.TarFile, backup: Path) -> int:
-    moments = [c.name for c in table.columns if isinstance(c.type, tables.Moment)]
     count = 0
-    for batch in batches(_rows(_member(tar, f"tables/{table.name}.jsonl", backup), backup), BATCH):
-        for row in batch:
-            row.update({k: datetime.fromisoformat(row[k]) for k in moments if row[k]})
+    lines = _member(tar, f"tables/{table.name}.jsonl", backup)
+    for batch in batches(_rows(lines, table, backup), BATCH):
         connection.execute(table.insert(), batch)
         count += len(batch)
     return count
 
 
-def _rows(lines: IO[bytes], backup: Path) -> Iterator[dict[str, Any]]:
+def _rows(lines: IO[bytes], table: Table, backup: Path) -> Iterator[dict[str, Any]]:
+    names = set(table.columns.keys())
+    moments = [c.name for c in table.columns if isinstance(c.type, tables.Moment)]
     for number, line in enumerate(lines, 1):
         try:
-            yield json.loads(line)
-        except ValueError:
-            raise InputError(f"line {number} of a table is damaged.", where=str(backup)) from None
+            row = json.loads(line)
+            row.update({k: datetime.fromisoformat(row[k]) for k in moments if row.get(k)})
+            damaged = set(row) != names
+        except (ValueError, TypeError, AttributeError):
+            damaged = True
+        if damaged:
+            what = f"line {number} of the table {table.name} is damaged."
+            raise InputError(what, where=str(backup), cure=_ANOTHER)
+        yield row
 
 
 def _advance_sequences(connection: Connection, database: Database) -> None:

@@ -19,92 +19,86 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from headrace.errors import InputError, MissingExtra, StoreBusy, StoreError, StoreFull
+from headrace.errors import InputError, MissingExtra, StoreBusy, StoreError
+from headrace.store.failures import database_errors
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "headrace_version"
-BUSY_SECONDS = 30
-
-# What a database says when it fails, and what a person should read instead.
-_PLAIN: tuple[tuple[str, type[StoreError], str, str], ...] = (
-    ("disk is full", StoreFull, "no space is left for the store.", "Free some space and run it again."),
-    ("no space left", StoreFull, "no space is left for the store.", "Free some space and run it again."),
-    ("disk i/o error", StoreFull, "the disk took no more bytes.", "Check free space and file size limits."),
-    ("readonly", StoreError, "the store may only be read.", "Give yourself the right to write there."),
-    ("read-only", StoreError, "the store may only be read.", "Give yourself the right to write there."),
-    (
-        "unable to open",
-        StoreError,
-        "the store cannot be opened.",
-        "Check that the folder exists and is yours.",
-    ),
-    ("locked", StoreBusy, "another process is writing to the store.", "Wait for it to end and run it again."),
-    ("not a database", StoreError, "the file is not a database.", "Restore it: headrace restore BACKUP"),
-    ("malformed", StoreError, "the store is damaged.", "Restore it: headrace restore BACKUP"),
-    ("no such table", StoreError, "the store lacks a table.", "Restore it: headrace restore BACKUP"),
-    ("connection refused", StoreError, "the database does not answer.", "Start it, or correct `store:`."),
-)
+BUSY_SECONDS = 30.0
 
 
 class Database:
-    """Connections to one database; `where` is how messages name it (no password)."""
+    """Connections to one database; `where` is how messages name it (no password).
 
-    def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
+    A write waits at most `busy_seconds` for another process that writes, then raises StoreBusy.
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.engine = _engine(url, busy_seconds)
         self.where = self.engine.url.render_as_string(hide_password=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        # SQLite's readers see one state anyway; Postgres's do when they are told to.
+        self._reader = (
+            self.engine
+            if self.is_sqlite
+            else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database."""
-        with self._plain_errors(), self.engine.connect() as connection:
+        with database_errors(self.where), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction, committed at the end and rolled back on any error."""
-        with self._plain_errors(), self.engine.connect() as connection:
+        with database_errors(self.where), self.engine.connect() as connection:
             writing = connection.execution_options(headrace_write=True)
             with writing.begin():
                 yield writing
 
+    def revision(self) -> str | None:
+        """The revision of its schema, None before the first; raises StoreError where it cannot be read."""
+        with database_errors(self.where), self.engine.connect() as connection:
+            found: str | None = _migration(connection).get_current_revision()
+        return found
+
     def upgrade(self) -> None:
-        """Create the tables or bring them to this version; a no-op where they are there already."""
+        """Create the tables or bring them to this version; a no-op where they are there already.
+
+        Raises StoreError where a newer Headrace has written the store.
+        """
+        found = self.revision()
+        if found == newest_revision():
+            return
+        check_known(found, self.where)
         scripts = _scripts()
-        with self._plain_errors(), self.engine.connect() as connection:
-            if _is_current(connection, scripts):
-                return
-            connection.rollback()
+        with database_errors(self.where), self.engine.connect() as connection:
             scripts.attributes["connection"] = connection
             command.upgrade(scripts, "head")
-
-    def is_current(self) -> bool:
-        """Whether the tables are those of this version; changes nothing."""
-        with self._plain_errors(), self.engine.connect() as connection:
-            return _is_current(connection, _scripts())
 
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
 
-    @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            raise self._plain(error) from error
 
-    def _plain(self, error: DBAPIError) -> StoreError:
-        said = str(error.orig).lower()
-        for words, kind, what, cure in _PLAIN:
-            if words in said:
-                return kind(what, where=self.where, cure=cure)
-        return StoreError(
-            f"the database refused: {error.orig}", where=self.where, cure="Run: headrace doctor"
+def newest_revision() -> str | None:
+    """The schema that this version of Headrace writes."""
+    return ScriptDirectory.from_config(_scripts()).get_current_head()
+
+
+def check_known(revision: str | None, where: str) -> None:
+    """Raises StoreError where this version of Headrace does not know the schema `revision`."""
+    known = {script.revision for script in ScriptDirectory.from_config(_scripts()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise StoreError(
+            f"a newer Headrace has written this (schema {revision}).",
+            where=where,
+            cure="Run: pip install --upgrade headrace",
         )
 
 
@@ -124,36 +118,46 @@ def _scripts() -> Config:
     return scripts
 
 
-def _is_current(connection: Connection, scripts: Config) -> bool:
-    found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return found.get_current_revision() == ScriptDirectory.from_config(scripts).get_current_head()
+def _migration(connection: Connection) -> MigrationContext:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy_seconds: float) -> Engine:
+    milliseconds = int(busy_seconds * 1000)
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            event.listen(engine, "connect", lambda made, _: _prepare_postgres(made, milliseconds))
+            return engine
         if parsed.get_backend_name() != "sqlite":
             raise InputError(
                 f"a store is SQLite or Postgres, not {parsed.get_backend_name()}.",
                 where="store",
                 cure="Write a file name or postgresql://user@host/name.",
             )
-        engine = create_engine(parsed, poolclass=NullPool if parsed.database == ":memory:" else None)
+        if parsed.database in (None, "", ":memory:"):
+            raise InputError("a store in memory would not last.", where="store", cure="Write a file name.")
+        engine = create_engine(parsed)
     except ArgumentError:
         raise InputError(f"{url!r} is not a database URL.", where="store") from None
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingExtra("A Postgres store", "postgres") from error
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda made, _: _prepare_sqlite(made, milliseconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_postgres(connection: Any, milliseconds: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {milliseconds}")
+    connection.commit()
+
+
+def _prepare_sqlite(connection: Any, milliseconds: int) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
     if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from headrace.errors import StoreBusy
 from headrace.store.database import Database
+from headrace.store.failures import database_errors, disk_errors
 
 # Any fixed number does: it names the lock within one Postgres database.
 _ADVISORY = 7_263_481
@@ -21,25 +22,33 @@ def only_one(database: Database, folder: Path, work: str) -> Iterator[None]:
     """Hold the project's lock for `work`; raises StoreBusy at once where another process holds it.
 
     SQLite: flock on a file, which dies with its process. Postgres: an advisory lock of the session, which
-    other machines see too.
+    other machines see too. Raises StoreError where the folder or the database cannot be used.
     """
-    busy = StoreBusy(f"another {work} is running in this project.", cure="Wait for it to end and run it again.")
-    try:
-        with FileLock(folder / ".lock", timeout=0), _advisory(database, busy):
-            yield
-    except Timeout:
-        raise busy from None
+    busy = StoreBusy(
+        f"another {work} is running in this project.", cure="Wait for it to end and run it again."
+    )
+    with ExitStack() as held:
+        with disk_errors(str(folder)):
+            try:
+                held.enter_context(FileLock(folder / ".lock", timeout=0))
+            except Timeout:
+                raise busy from None
+        if not database.is_sqlite:
+            held.enter_context(_advisory(database, busy))
+        yield
 
 
 @contextmanager
 def _advisory(database: Database, busy: StoreBusy) -> Iterator[None]:
-    if database.is_sqlite:
-        yield
-        return
-    with database.engine.connect() as connection:
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _ADVISORY}).scalar():
-            raise busy
+    # Each statement its own transaction: one open for a whole turn keeps the server from cleaning up.
+    engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with ExitStack() as held:
+        with database_errors(database.where):
+            connection = held.enter_context(engine.connect())
+            if not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _ADVISORY}).scalar():
+                raise busy
         try:
             yield
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _ADVISORY})
+            with database_errors(database.where):
+                connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _ADVISORY})

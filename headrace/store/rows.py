@@ -13,7 +13,7 @@ from headrace.errors import NotFound
 from headrace.records import Rejected, Row, Split, content_id
 from headrace.store import tables
 from headrace.store.database import Database
-from headrace.store.table import adding, batches, insert, record, values
+from headrace.store.table import adding, batches, insert, one_at_a_time, record, values
 
 State = str  # new | clean | rejected | unlabelled
 BATCH = 1000
@@ -55,6 +55,7 @@ class Rows:
         return self._add(connection, rows, run)
 
     def _add(self, connection: Connection, batch: Sequence[Row], run: str) -> Added:
+        one_at_a_time(connection)
         runs = self._runs(connection, [row.id for row in batch])
         places = self._places(connection, [i for i, seen in runs.items() if seen == run])
         fresh: dict[str, Row] = {}

@@ -7,8 +7,11 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import Connection, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
+
+# Any fixed number does: it names the lock within one Postgres database.
+_READ_THEN_WRITE = 7_263_483
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -35,6 +38,15 @@ def adding(table: Table, dialect: str) -> Insert:
     """An INSERT that leaves alone what is there already."""
     made: Insert = insert(table, dialect).on_conflict_do_nothing()
     return made
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Let no other transaction that calls this run beside it, so that it may read first and write later.
+
+    SQLite's writers run one at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _READ_THEN_WRITE})
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -6,13 +6,12 @@ import errno
 import ipaddress
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
-from headrace.errors import InputError
+from headrace.errors import HeadraceError, InputError
 from headrace.store import Store
 from headrace.web.api import create_app
 from headrace.web.protocol import BoundedProtocol
@@ -43,8 +42,9 @@ def background(service: Service, *, host: str = "127.0.0.1", port: int = 0) -> I
         server = _Server(_config(service), started.set)
         thread = threading.Thread(target=server.run, args=([bound],), name="headrace-http", daemon=True)
         thread.start()
-        while not started.wait(0.05) and thread.is_alive():
-            time.sleep(0)
+        while not started.wait(0.05):
+            if not thread.is_alive():
+                raise HeadraceError("the server did not start.", cure="Its log says why.")
         try:
             yield url_of(bound)
         finally:
@@ -108,6 +108,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self._ready is not None:
             self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End at SIGINT and SIGTERM without raising them again: after the server there is more to close."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from headrace.reports.figures import (
 )
 from headrace.reports.messages import CHINESE, ENGLISH
 from headrace.reports.page import demo_page, turn_page
+from headrace.reports.svg import inline
 from headrace.reports.tables import plain, rich_table
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -124,8 +125,16 @@ def test_hostile_text_is_shown_and_not_obeyed() -> None:
 
 
 def test_two_plots_of_one_page_share_no_ids() -> None:
-    ids = [value for name, value in Seen(demo_page(demo())).attributes if name == "id"]
-    assert len(ids) == len(set(ids))
+    whole = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" viewBox="0 0 9 8">'
+        '<clipPath id="clip1"/><g clip-path="url(#clip1)">{}</g></svg>'
+    )
+    one, two = (inline(whole.format(text), "a plot") for text in ("first", "second"))
+    ids = [re.findall(r'id="([^"]+)"', svg) for svg in (one, two)]
+    assert len(ids[0]) == len(ids[1]) == 1
+    assert ids[0] != ids[1]
+    assert f"url(#{ids[0][0]})" in one
+    assert "http" not in one
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -112,6 +112,10 @@ class Part:
     def _engine(self) -> Engine:
         try:
             return create_engine(self._url(), poolclass=NullPool)
+        except NoSuchModuleError as error:
+            raise InputError(
+                f"{error}.", field="url", where="options.url", cure="Check the part before ://."
+            ) from error
         except ArgumentError:
             raise InputError(
                 "not a database URL.",
@@ -119,10 +123,6 @@ class Part:
                 where="options.url",
                 cure="Write it like sqlite:///crm.db or postgresql://user:password@host/name.",
             ) from None
-        except NoSuchModuleError as error:
-            raise InputError(
-                f"{error}.", field="url", where="options.url", cure="Check the part before ://."
-            ) from error
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("psycopg"):
                 raise MissingExtra("Reading from Postgres", "postgres") from error

@@ -7,17 +7,21 @@ as the shared adapter does except where its rows insist, and one with many goes 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
 
 from headrace.models.adapter import Floats, Head
-from headrace.models.joint import JointOptions, fit_joint, fit_temperature
+from headrace.models.joint import JointOptions, fit_joint, fit_temperature, losses
 from headrace.models.methods import Fitted, Job, Rows
 from headrace.models.ngrams import NgramOptions, grams, mostly_han
+
+STRENGTHS, START_STRENGTHS = (30.0, 3.0), (1.0, 10.0, 30.0)
+"""Tried in this order where none is given; a later one must be better beyond one standard error."""
 
 
 class Options(BaseModel):
@@ -25,9 +29,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    strength: float = Field(default=30.0, gt=0, description="C: the losses' weight against the L2 penalty")
-    start_strength: float = Field(
-        default=10.0, gt=0, description="the same, where it starts from the shared one"
+    strength: float | None = Field(
+        default=None, gt=0, description="C: the losses' weight against the L2 penalty; None asks validation"
     )
     weights: int = Field(default=20_000, ge=100, le=1_000_000, description="word weights kept")
     embedding_weight: float | None = Field(default=None, gt=0, description="None scales it to the words")
@@ -42,20 +45,27 @@ class Part:
         self.options = options or Options()
 
     def fit(self, job: Job) -> Fitted:
-        """The head for a job's rows, its temperature from the validation rows."""
-        embeddings = job.features.pooled(job.train.texts)
-        seen = job.features.pooled(job.validation.texts)
-        tried = [self._fit(job, embeddings, seen, ngrams) for ngrams in self._ngrams(job)]
-        head, logits = tried[0]
-        notes: tuple[str, ...] = ()
-        if len(tried) == 2:
-            gain, noise = paired_gain(logits, tried[1][1], job.validation.y)
-            if gain > noise:
-                head, logits = tried[1]
-            said = "kept" if gain > noise else "left out"
-            notes = (f"characters bring {100 * gain:+.1f} points on validation: {said}",)
-        head = replace(head, temperature=fit_temperature(logits, job.validation.y), base=job.base)
-        return Fitted(head, None, logits, notes)
+        """The head for a job's rows; what is left open is chosen on the validation rows, and the temperature.
+
+        Raises nothing of its own: a job always has rows of two labels.
+        """
+        embeddings, seen = job.features.pooled(job.train.texts), job.features.pooled(job.validation.texts)
+        warmth = 1.0 if job.start is None else job.start.temperature
+        ngrams, *others = self._ngrams(job)
+        strength, *more = self._strengths(job)
+        best = self._fit(job, embeddings, seen, ngrams, strength, warmth)
+        notes = []
+        for other in others:
+            tried = self._fit(job, embeddings, seen, other, strength, warmth)
+            gain, noise = paired_gain(best.logits, tried.logits, job.validation.y)
+            best, kept = (tried, "kept") if gain > noise else (best, "left out")
+            notes.append(f"characters bring {100 * gain:+.1f} points on validation: {kept}")
+        for other_strength in more:
+            tried = self._fit(job, embeddings, seen, best.head.ngrams, other_strength, warmth)
+            if _clearly_likelier(best, tried):
+                best, strength = tried, other_strength
+        notes.append(f"strength {strength:g}, {len(best.head.weights)} word weights")
+        return Fitted(best.head, None, best.logits, tuple(notes))
 
     def _ngrams(self, job: Job) -> list[NgramOptions]:
         if job.start is not None:
@@ -67,18 +77,35 @@ class Part:
             return [both]
         return [plain, both] if len(job.validation.y) else [plain]
 
-    def _fit(self, job: Job, embeddings: Floats, seen: Floats, ngrams: NgramOptions) -> tuple[Head, Floats]:
-        chosen = self.options
-        options = JointOptions(
-            strength=chosen.strength if job.start is None else chosen.start_strength,
-            weights=chosen.weights,
-            embedding_weight=chosen.embedding_weight,
-            ngrams=ngrams,
-        )
-        rows = job.train
-        counts = grams(rows.token_ids, rows.texts, ngrams).matrix()
+    def _strengths(self, job: Job) -> tuple[float, ...]:
+        if self.options.strength is not None:
+            return (self.options.strength,)
+        tried = STRENGTHS if job.start is None else START_STRENGTHS
+        return tried if len(job.validation.y) else tried[:1]
+
+    def _fit(
+        self, job: Job, embeddings: Floats, seen: Floats, ngrams: NgramOptions, strength: float, warmth: float
+    ) -> _Tried:
+        chosen, rows = self.options, job.train
+        options = JointOptions(strength, chosen.weights, chosen.embedding_weight, ngrams)
+        counts: sparse.csr_matrix = grams(rows.token_ids, rows.texts, ngrams).matrix()
         head = fit_joint(embeddings, counts, rows.y, rows.weights, job.labels, options, job.start)
-        return head, logits_of(head, seen, job.validation)
+        logits = logits_of(head, seen, job.validation)
+        temperature = fit_temperature(logits, job.validation.y, warmth)
+        given = replace(head, temperature=temperature, base=job.base)
+        return _Tried(given, logits, losses(logits, job.validation.y, temperature))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    head: Head
+    logits: Floats
+    losses: NDArray[np.float64]
+
+
+def _clearly_likelier(best: _Tried, tried: _Tried) -> bool:
+    gains = best.losses - tried.losses
+    return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
 
 
 def logits_of(head: Head, embeddings: Floats, rows: Rows) -> Floats:

@@ -14,7 +14,7 @@ import torch
 from headrace.errors import TrainingError
 from headrace.models.adapter import Floats, Head, eight_bits
 from headrace.models.delta import Delta
-from headrace.models.joint import JointOptions, fit_joint, fit_temperature, loss_at
+from headrace.models.joint import JointOptions, fit_joint, fit_temperature, losses
 from headrace.models.lowrank_torch import Plan, Trainer, Tuned
 from headrace.models.methods import Fitted, Job
 from headrace.models.methods.head import logits_of
@@ -81,8 +81,8 @@ def _summed(job: Job, tuned: Tuned, delta: Delta, words: Head, seen: Floats) -> 
     options = [_head(job, tuned, words, share) for share in SHARES]
     logits = [logits_of(head, seen, job.validation) for head in options]
     heat = [fit_temperature(one, y) for one in logits]
-    losses = [loss_at(one, y, temperature) for one, temperature in zip(logits, heat, strict=True)]
-    best = int(np.argmin(losses))
+    pairs = zip(logits, heat, strict=True)
+    best = int(np.argmin([losses(one, y, temperature).mean() for one, temperature in pairs]))
     right = 100 * float((logits[0].argmax(1) == y).mean())
     note = f"lora alone {right:.1f} %, words added with weight {SHARES[best]:g}; epochs: {tuned.said}"
     return Fitted(replace(options[best], temperature=heat[best]), delta, logits[best], (note,))

@@ -1,0 +1,1 @@
+"""The first turn as a user would do it: script, its rows, their data card."""
