@@ -156,9 +156,7 @@ def _recipe(folder: Path) -> tuple[Recipe | None, list[Finding]]:
     if lines:
         found = f"a key of Headrace stands in line {', '.join(lines)}."
         return recipe, [Finding("recipe", "fail", found, "Take it out and revoke it.")]
-    found = (
-        f"{path}: {len(recipe.tasks)} tasks, {len(recipe.channels)} channels, {len(recipe.sources)} sources."
-    )
+    found = f"{path}: tasks: {len(recipe.tasks)}, channels: {len(recipe.channels)}, sources: {len(recipe.sources)}."
     return recipe, [Finding("recipe", "ok", found)]
 
 

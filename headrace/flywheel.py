@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from headrace.data.corrections import Absorbed, absorb_feedback
 from headrace.errors import TrainingError
 from headrace.evaluation.compare import Outcomes
 from headrace.evaluation.judgement import Judgement, judge
+from headrace.feedback.radius import REFERENCES, Radius
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.base import resolve
 from headrace.models.delta import CONFIG_FILE, Delta
@@ -32,6 +35,7 @@ from headrace.release.gate import Decision, decide, decide_shared, prefer_own
 from headrace.release.promote import promote, refuse
 from headrace.serving.engine import Engine
 from headrace.serving.export import export
+from headrace.serving.live import RADIUS_FILE
 from headrace.store import Store, TurnState
 from headrace.store.lock import only_one
 
@@ -144,7 +148,7 @@ class Flywheel:
             progress=self.progress,
             weights=np.array([weight if e.origin == "feedback" else 1.0 for e in training], np.float32),
         )
-        return self._keep(task, channel, trained, key, start)
+        return self._keep(task, channel, trained, key, start, training)
 
     def judge(self, adapter: Adapter, channels: Sequence[str]) -> dict[str, Judged]:
         """Judge an adapter on the held-out rows of each channel, by the graph that will serve it.
@@ -240,7 +244,7 @@ class Flywheel:
         challengers: Mapping[str, Judged],
         champions: Mapping[str, Judged],
     ) -> dict[str, Decision]:
-        """One decision a channel: together where something serves, one by one where this is the first."""
+        """One decision a channel; those where nothing serves yet begin together, on all their rows."""
         gate = self.recipe.gate
         served = [c for c in channels if c in champions]
         grew = all(_rows_of(adapter) > _rows_of(champions[c].adapter) for c in served)
@@ -252,7 +256,12 @@ class Flywheel:
             **rules,
         )
         first = [c for c in channels if c not in champions]
-        return decisions | {c: decide(None, challengers[c].outcomes, grew=True, **rules) for c in first}
+        if not first:
+            return decisions
+        begin = decide(
+            None, reduce(Outcomes.joined, [challengers[c].outcomes for c in first]), grew=True, **rules
+        )
+        return decisions | dict.fromkeys(first, begin)
 
     def _carry_out(self, adapter: Adapter, decisions: Mapping[str, Decision]) -> None:
         """Release where the gate says so, in one transaction; write the refusals down."""
@@ -306,7 +315,13 @@ class Flywheel:
         return digest.hexdigest()[:32]
 
     def _keep(
-        self, task: str, channel: str | None, trained: Trained, key: str, start: Adapter | None
+        self,
+        task: str,
+        channel: str | None,
+        trained: Trained,
+        key: str,
+        start: Adapter | None,
+        examples: Sequence[Example],
     ) -> Adapter:
         """Store the adapter's files and the graph that serves it, then the record that names them."""
         files = {name: self.store.artifacts.put(content) for name, content in trained.files.items()}
@@ -318,13 +333,14 @@ class Flywheel:
             "validation": trained.validation_accuracy,
         }
         graph_key, graph = self._graph(task, trained.files)
+        reach = self._radius({**files, **graph}, examples, trained.labels)
         adapter = Adapter(
             id=content_id("adp", task, channel or "", key, *sorted(files.values())),
             task=task,
             channel=channel,
             base=self.recipe.task(task).base,
             labels=trained.labels,
-            files={**files, **graph},
+            files={**files, **graph, **reach},
             lineage={**lineage, "graph": graph_key},
             size=size,
             seconds=trained.seconds,
@@ -349,6 +365,21 @@ class Flywheel:
 
     def _counting(self, stage: str, total: int) -> Callable[[int], None]:
         return lambda done: self.progress(stage, done, total)
+
+    def _radius(
+        self, files: Mapping[str, str], examples: Sequence[Example], labels: Sequence[str]
+    ) -> dict[str, str]:
+        """How far a correction reaches, learned from examples as the adapter that will serve sees them."""
+        if not self.recipe.memory.enabled or self.recipe.memory.radius is not None:
+            return {}
+        drawn = random.Random(self.recipe.seed).sample(examples, min(REFERENCES, len(examples)))  # noqa: S311
+        texts = [example.text for example in drawn]
+        paths = {name: self.store.artifacts.path(digest) for name, digest in files.items()}
+        stage = self._counting("how far a correction reaches", len(texts))
+        embeddings, scores = self._engine.trial(paths, texts, progress=stage)
+        gold = [example.label for example in drawn]
+        radius = Radius.learn(embeddings, gold, scores, labels, seed=self.recipe.seed)
+        return {RADIUS_FILE: self.store.artifacts.put(json.dumps(radius.to_json()).encode())}
 
     def _head(self, adapter: Adapter) -> Head:
         return Head.from_bytes(self.store.artifacts.get(adapter.files[HEAD_FILE]))

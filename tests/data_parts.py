@@ -11,7 +11,7 @@ from headrace.data.clean import Cleaned, clean
 from headrace.data.collect import Collected, SourceCount, add_rows, collect
 from headrace.data.connectors import Raw
 from headrace.recipe import Recipe
-from headrace.records import Answer, Example, Feedback, Split
+from headrace.records import Answer, Example, Feedback, Split, Verdict
 from headrace.store import Store
 
 Labelled = tuple[str, str | None] | tuple[str, str | None, Split | None]
@@ -84,5 +84,5 @@ def say(
     """An answer `said` to `text`, and feedback on it: a correction to `label`, "right" where that is None."""
     answer = Answer(f"ans_{n}", channel, "intent", text, said, 0.5, "rel_1", "ada_1", NOW)
     store.answers.add([answer])
-    verdict = "right" if label is None else "correction"
+    verdict: Verdict = "right" if label is None else "correction"
     store.feedback.add(Feedback(f"fb_{n}", answer.id, channel, "intent", text, verdict, label, NOW))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -124,7 +125,7 @@ def key_list(
     if as_json:
         show_json([_shown(one) for one in found])
         return
-    rows = [tuple(str(value or "–") for value in _shown(one).values()) for one in found]
+    rows = [(one.id, one.channel, one.hint, _day(one.created), _day(one.revoked)) for one in found]
     heads = ("key", "channel", "begins", "made", "revoked")
     show_rows("Keys", heads, rows, "No keys yet. Run: headrace key new CHANNEL")
 
@@ -142,6 +143,10 @@ def key_revoke(
     with session(ctx).project() as project:
         revoked = project.revoke_key(key)
     say(f"Revoked {revoked.id} of {revoked.channel}.")
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "–"
 
 
 def _shown(key: object) -> dict[str, object]:

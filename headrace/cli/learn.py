@@ -54,8 +54,8 @@ def train(
         show_json(load("tables").adapter_json(adapter))
         return
     whose = f"{adapter.channel}'s own" if adapter.channel else "shared"
-    say(f"Trained {adapter.id}: {adapter.task}, {whose}, {len(adapter.labels)} labels,")
-    say(f"{adapter.size / 1024:,.0f} KB in {adapter.seconds:.1f} s{_validation(adapter)}.")
+    say(f"Trained {adapter.id}: {adapter.task}, {whose}, {len(adapter.labels)} labels.")
+    say(f"  {adapter.size / 1024:,.0f} KB in {adapter.seconds:.1f} s{_validation(adapter)}")
     notes: Any = adapter.lineage.get("notes", ())
     for line in notes:
         say(f"  {line}")
@@ -92,7 +92,9 @@ def evaluate(
         return
     say(f"{found.id}, {found.task}, {'own of ' + found.channel if found.channel else 'shared'}")
     for grid in tables.judged(judged):
+        say("")
         show_grid(grid)
+    say("")
     say(f"The page is {html}." if html else f"Next: headrace release {found.id}")
 
 

@@ -6,9 +6,11 @@ MinHash: Broder 1997, "On the resemblance and containment of documents"; bands: 
 
 from __future__ import annotations
 
+import importlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +101,8 @@ class NearIndex:
             seen: dict[int, list[int]] = {}
             for i, key in enumerate(keys[:, band].tolist()):
                 earlier = seen.setdefault(key, [])
-                found[i].update(earlier)
+                if earlier:
+                    found[i].update(earlier)
                 if len(earlier) < CANDIDATES:
                     earlier.append(self._size + i)
 
@@ -119,8 +122,8 @@ class NearIndex:
 
 def signatures(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
     """MinHash signatures of the character 5-grams of texts, shape (texts, 128)."""
-    import rensa
-
+    # Its module is compiled and says nothing of its types.
+    minhash: Any = importlib.import_module("rensa").RMinHash
     padded = [text.ljust(GRAM, "\x00") for text in texts]
     lengths = np.array([len(text) for text in padded])
     points = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
@@ -136,7 +139,7 @@ def signatures(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
         whole[ends - back] = False
     offsets = np.concatenate([[0], np.cumsum(lengths - GRAM + 1)]).astype(np.uint64)
     tokens = _mixed(hashes[whole])
-    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(tokens, offsets, PERMUTATIONS, _SEED)
+    matrix = minhash.digest_matrix_from_flat_token_hashes(tokens, offsets, PERMUTATIONS, _SEED)
     return np.asarray(matrix.to_rows(), dtype=np.uint32)
 
 

@@ -11,7 +11,7 @@ from headrace.records import Example
 from headrace.store import Store
 
 # Candidates fetched at once stay few however alike a channel's texts are.
-_STEP = 250
+_STEP = 1000
 
 
 class Neighbours:

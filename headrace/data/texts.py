@@ -25,6 +25,8 @@ def text_key(text: str) -> str:
 
 def garbled(text: str) -> str:
     """Why a text is no text: replacement characters or mostly control characters; empty where it is one."""
+    if text.isprintable() and "\ufffd" not in text:
+        return ""
     if "\ufffd" in text:
         return f"{text.count(chr(0xFFFD))} replacement characters (U+FFFD)"
     odd = sum(unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs") for character in text)

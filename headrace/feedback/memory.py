@@ -66,7 +66,7 @@ class Memory:
     """The corrections of all (task, channel)s of a process. Safe from several threads."""
 
     def __init__(self, reaches: Mapping[str, Reach] | None = None, *, limit: int = LIMIT) -> None:
-        """`reaches` says by task how far a correction reaches; a task without one knows the same text alone."""
+        """`reaches` says by task how far a correction reaches; without one, to the same text alone."""
         self._reaches = dict(reaches or {})
         self._limit = limit
         self._lock = threading.Lock()

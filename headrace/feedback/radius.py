@@ -10,13 +10,13 @@ A correction of question q decides question x where three things hold.
 
       SHARPNESS * cos(x, q) - NOVELTY * log density(x) + TRUST * log affinity
 
-  with density(x) the mean of p_x(label of r) * exp(SHARPNESS * cos(x, r)) over examples r of the task: a kernel
-  density (Parzen 1962) within the intent, which normalises the distances as local scaling does (Zelnik-Manor
-  and Perona 2004; Conneau et al. 2018). Where examples are dense the adapter knows better; where they are
-  silent the correction speaks.
+  with density(x) the mean of p_x(label of r) * exp(SHARPNESS * cos(x, r)) over examples r of the task: a
+  kernel density (Parzen 1962) within the intent, which scales distances locally (Zelnik-Manor and Perona
+  2004; Conneau et al. 2018). Where examples are dense the adapter knows better; where they are silent the
+  correction speaks.
 
 The threshold of the measure is the one at which, among the task's own training examples, correcting one
-changes `SHARE` of the others. The four constants were chosen on rewordings written for training examples.
+changes `SHARE` of the others. The constants were chosen on rewordings written for training examples.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.errors import ArtifactError
+from headrace.feedback.held_out import held_out_scores
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ REFERENCES = 2000
 FEWEST = 50
 """Training examples below which nothing is learned, so that a correction reaches the same text alone."""
 
-_ASKED, _CORRECTED = 3000, 600
+_MOST, _ASKED, _CORRECTED = 20_000, 3000, 600
 _FAR_SHARE = 0.8
 _SEEN = 0.01
 _FLOOR = 1e-9
@@ -66,8 +67,8 @@ class Reach(Protocol):
     ) -> Floats:
         """[n] of how well n corrections reach a question; those that do not are below 0.
 
-        `similarity` [n] is the cosine of the views, `affinity` [n] that of the scores; `view` and `scores` are
-        the question's.
+        `similarity` [n] is the cosine of the views, `affinity` [n] that of the scores; `view` and `scores`
+        are the question's.
         """
         ...
 
@@ -94,7 +95,7 @@ class Radius:
     """Learned from a task's training examples; `threshold` None reaches the same text alone.
 
     `mean` [d] is removed from embeddings; `references` holds examples by label, int8 [n_k, d] of unit length
-    times `step`; `far` is the cosine below which nothing reaches.
+    divided by `step`; `far` is the cosine below which nothing reaches.
     """
 
     mean: Floats
@@ -104,34 +105,25 @@ class Radius:
     threshold: float | None
 
     @classmethod
-    def learn(
-        cls,
-        embeddings: Floats,
-        labels: Sequence[str],
-        scores: Floats,
-        names: Sequence[str],
-        *,
-        seed: int,
-        share: float = SHARE,
-    ) -> Radius:
-        """Learn from n training examples of one task.
+    def learn(cls, embeddings: Floats, labels: Sequence[str], *, seed: int, share: float = SHARE) -> Radius:
+        """Learn from n training examples of one task: `embeddings` [n, d] float32 of norm 1, and `labels` [n].
 
-        `embeddings` [n, d] float32 of norm 1 and `scores` [n, K] probabilities over the labels `names`, both of
-        the adapter that serves; `labels` [n] the examples' own. Nothing is changed by examples of other tasks,
-        and the same arguments give the same radius.
+        The embeddings are those that the serving adapter reads. The same arguments give the same radius.
         """
         random = np.random.default_rng(seed)
-        mean = embeddings.mean(0) if len(embeddings) else np.zeros(embeddings.shape[1], np.float32)
-        if len(embeddings) < FEWEST:
-            return cls(mean, {}, 1.0, 1.0, None)
-        views = _views(embeddings, mean)
-        kept = np.sort(random.permutation(len(views))[:REFERENCES])
+        names = sorted(set(labels))
+        if len(embeddings) < FEWEST or len(names) < 2:
+            return cls(np.zeros(embeddings.shape[1], np.float32), {}, 1.0, 1.0, None)
+        taken = random.permutation(len(embeddings))[:_MOST]
+        mean = np.asarray(embeddings[taken].mean(0), dtype=np.float32)
+        views = _views(embeddings[taken], mean)
+        y = np.searchsorted(names, [labels[i] for i in taken.tolist()])
+        kept = np.arange(min(len(views), REFERENCES))
+        kept = kept[np.argsort(y[kept], kind="stable")]
         step = float(np.abs(views[kept]).max()) / 127
         packed = np.rint(views[kept] / step).astype(np.int8)
-        chosen = np.array([labels[i] for i in kept])
-        references = {str(label): packed[chosen == label] for label in sorted(set(chosen.tolist()))}
-        untried = cls(mean, references, step, -1.0, 0.0)
-        far, threshold = _simulate(untried, views, scores, names, labels, set(kept.tolist()), share, random)
+        references = {name: packed[y[kept] == k] for k, name in enumerate(names)}
+        far, threshold = _simulate(views, y, kept, packed * np.float32(step), share, random)
         return cls(mean, references, step, far, threshold)
 
     def view(self, embedding: Floats) -> Floats:
@@ -141,26 +133,21 @@ class Radius:
     def margins(
         self, similarity: Floats, affinity: Floats, view: Floats, scores: Mapping[str, float]
     ) -> Floats:
-        """[n] of the measure above its threshold."""
+        """[n] of the measure above its threshold; -inf where the scores disagree or the distance is far."""
         near = (affinity >= AGREEMENT) & (similarity >= self.far)
         if self.threshold is None or not near.any():
             return np.full(len(similarity), -np.inf, np.float32)
         measured = _measure(similarity, affinity, self.density(view, scores))
         return np.where(near, measured - np.float32(self.threshold), np.float32(-np.inf))
 
-    def density(self, view: Floats, scores: Mapping[str, float], without: str | None = None) -> float:
-        """log of how densely examples of the question's own intent lie about it.
-
-        `without` names the label of a reference that is the question itself, and does not count.
-        """
+    def density(self, view: Floats, scores: Mapping[str, float]) -> float:
+        """log of how densely examples of the question's own intent lie about it."""
         total = 0.0
         for label, probability in scores.items():
             rows = self._unpacked.get(label) if probability >= _SEEN else None
             if rows is not None:
                 total += probability * float(np.exp(SHARPNESS * (rows @ view)).sum())
-        if without is not None:
-            total -= scores.get(without, 0.0) * float(np.exp(SHARPNESS))
-        return float(np.log(max(total, 0.0) / max(self._count - (without is not None), 1) + _FLOOR))
+        return float(np.log(total / max(self._count, 1) + _FLOOR))
 
     def to_json(self) -> dict[str, object]:
         """A JSON object, about 1.4 bytes a number of the references."""
@@ -193,43 +180,46 @@ class Radius:
 
 
 def affinity(scores: Floats, others: Floats) -> Floats:
-    """Bhattacharyya affinity of square roots of probabilities: [n, K] and [K] -> [n]; 1 where equal."""
+    """[n] Bhattacharyya affinity of square roots of probabilities, [K] with each of [n, K]; 1 where equal."""
     return np.asarray(others @ scores)
 
 
 def _simulate(
-    radius: Radius,
     views: Floats,
-    scores: Floats,
-    names: Sequence[str],
-    labels: Sequence[str],
-    kept: set[int],
+    y: NDArray[np.intp],
+    kept: NDArray[np.intp],
+    references: Floats,
     share: float,
     random: np.random.Generator,
-) -> tuple[float, float]:
-    """The far cosine and the threshold at which correcting one training row changes `share` of the others."""
+) -> tuple[float, float | None]:
+    """The cosine that is far, and the threshold at which correcting a row changes `share` of the others."""
+    scores = held_out_scores(views, y, int(y.max()) + 1)
     asked = random.permutation(len(views))[:_ASKED]
     corrected = random.permutation(len(views))[:_CORRECTED]
-    density = np.array(
-        [
-            radius.density(
-                views[i], dict(zip(names, scores[i].tolist(), strict=True)), labels[i] if i in kept else None
-            )
-            for i in asked.tolist()
-        ],
-        np.float32,
-    )
     roots = np.sqrt(scores)
     similarity, agreed = views[corrected] @ views[asked].T, roots[corrected] @ roots[asked].T
-    measured = _measure(similarity, agreed, density)
+    weights = np.where(scores >= _SEEN, scores, 0)[asked][:, y[kept]]
+    itself = asked[:, None] == kept[None, :]
+    measured = _measure(similarity, agreed, _densities(views[asked], references, weights, itself))
     other = corrected[:, None] != asked[None, :]
     far = float(np.quantile(similarity[other], _FAR_SHARE))
     measured[(agreed < AGREEMENT) | (similarity < far)] = -np.inf
-    ranked = np.sort(measured[other])[::-1]
-    threshold = float(ranked[min(int(share * len(ranked)), len(ranked) - 1)])
-    return far, threshold if np.isfinite(threshold) else float(
-        ranked[np.isfinite(ranked)].min(initial=np.inf)
-    )
+    return far, _exceeded_by(share, measured[other])
+
+
+def _densities(views: Floats, references: Floats, weights: Floats, itself: NDArray[np.bool_]) -> Floats:
+    """[n] log densities as `Radius.density` has them, a row that is a reference left out of its own."""
+    kernel = np.exp(np.float32(SHARPNESS) * (views @ references.T)) * weights
+    kernel[itself] = 0
+    count = len(references) - itself.sum(1)
+    return np.asarray(np.log(kernel.sum(1) / np.maximum(count, 1) + _FLOOR), dtype=np.float32)
+
+
+def _exceeded_by(share: float, measured: Floats) -> float | None:
+    """What `share` of the values exceed, or the least that is finite; None where none is."""
+    ranked = np.sort(measured)[::-1]
+    finite = int(np.isfinite(ranked).sum())
+    return float(ranked[min(int(share * len(ranked)), finite - 1)]) if finite else None
 
 
 def _measure(similarity: Floats, agreed: Floats, density: Floats | float) -> Floats:

@@ -29,7 +29,7 @@ def record(
 ) -> Feedback:
     """Store what somebody in `channel` said of an answer; it is on disk when this returns.
 
-    `verdict` is right, wrong or correction; a correction, and nothing else, carries one of the task's `labels`.
+    `verdict` is right, wrong or correction; a correction alone carries a label, one of the task's `labels`.
     `person` is stored as a hash under the project's `salt`. Raises NotFound where the channel gave no such
     answer (another channel's answer reads like an id that nobody has), InputError with `field` for the rest.
     """

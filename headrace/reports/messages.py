@@ -77,6 +77,8 @@ ENGLISH = {
     "spoilt": "A challenger made bad on purpose",
     "turn": "Turn {number}",
     "title.turn": "A turn of the flywheel",
+    "title.evaluation": "An adapter on rows that it never saw",
+    "lead.evaluation": "Accuracy on {rows} held-out rows of {channels} channels, by the graph that serves.",
     "title.demo": "The flywheel has turned",
     "lead.demo": "{channels} channels on {tasks} tasks, {rows} rows in; {released} of {pairs} pairs are"
     " served. Everything below was measured in this run.",
@@ -161,6 +163,8 @@ CHINESE = {
     "spoilt": "故意弄坏的挑战者",
     "turn": "第 {number} 轮",
     "title.turn": "飞轮的一轮",
+    "title.evaluation": "适配器在从未见过的数据上的表现",
+    "lead.evaluation": "在 {channels} 个渠道共 {rows} 条留出数据上的准确率，由实际服务所用的计算图评判。",
     "title.demo": "飞轮转起来了",
     "lead.demo": "{tasks} 个任务上的 {channels} 个渠道，收到 {rows} 行；"
     "{pairs} 对中有 {released} 对已有应答者。以下所有数字均在本次运行中测得。",

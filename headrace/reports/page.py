@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from headrace.evaluation.judgement import Judgement
 from headrace.reports import grids, markup, plots
@@ -30,6 +31,21 @@ def turn_page(turn: TurnFigures, language: str = "en") -> str:
         *_judged(turn.judged, language),
         *_timeline(turn.steps, language),
     ]
+    return markup.document(title, body, language)
+
+
+def evaluation_page(judged: Sequence[JudgedFigures], at: datetime, language: str = "en") -> str:
+    """The page of one adapter's judgement, a card a channel. Raises MissingExtra as `turn_page` does."""
+    title = say(language, "title.evaluation")
+    small = (*dict.fromkeys(one.adapter for one in judged), f"{at:%Y-%m-%d %H:%M} UTC")
+    rows = grids.number(sum(one.judgement.n for one in judged))
+    lead = say(language, "lead.evaluation", channels=len(judged), rows=rows)
+    cards = [
+        (grids.percent(one.judgement.accuracy.value), f"{one.channel} · {one.task}")
+        for one in judged
+        if one.judgement.n
+    ]
+    body = [markup.heading(title, lead, small), markup.cards(cards), *_judged(judged, language)]
     return markup.document(title, body, language)
 
 

@@ -113,18 +113,27 @@ class Engine:
 
         Columns follow the head's labels. `progress` hears how many texts are done. Raises ArtifactError.
         """
+        return self.trial(files, texts, progress=progress)[1]
+
+    def trial(
+        self, files: Files, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> tuple[Array, Array]:
+        """Embeddings [n, d] and probabilities [n, K] that an adapter's files give; like `scores` otherwise."""
         loaded = self._shelf.adapter("on trial", files, digests_of(files))
         deltas = (
             DeltaBank({loaded.adapter: loaded.delta}, loaded.encoder.graph.sites) if loaded.delta else None
         )
-        served, parts = Served("", loaded, deltas), [np.zeros((0, len(loaded.head.labels)), np.float32)]
+        served = Served("", loaded, deltas)
+        embeddings = [np.zeros((0, loaded.head.dense.shape[0]), np.float32)]
+        chances = [np.zeros((0, len(loaded.head.labels)), np.float32)]
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
             encoded = self._encode([_Work(served, text, []) for text in chunk])
-            parts.append(loaded.head.probabilities(encoded.embeddings, chunk, encoded.token_ids))
+            embeddings.append(encoded.embeddings)
+            chances.append(loaded.head.probabilities(encoded.embeddings, chunk, encoded.token_ids))
             if progress:
                 progress(start + len(chunk))
-        return np.concatenate(parts)
+        return np.concatenate(embeddings), np.concatenate(chances)
 
     def _score(self, work: Sequence[_Work]) -> list[Scored]:
         scored: dict[int, Scored] = {}

@@ -59,7 +59,7 @@ class Artifacts:
         return content
 
     def sweep(self, now: float) -> int:
-        """Remove what killed processes left unfinished an hour before `now` (seconds since 1970); how many."""
+        """Remove what killed processes left an hour before `now` (seconds since 1970); says how many."""
         folder = self.folder / UNFINISHED
         if not os.access(folder, os.W_OK):
             return 0
@@ -83,7 +83,7 @@ class Artifacts:
     def _write(self, path: Path, content: bytes) -> None:
         unfinished = self.folder / UNFINISHED / f"{path.name}.{os.urandom(8).hex()}"
         for folder in (unfinished.parent, path.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(folder, exist_ok=True)
         try:
             write_synced(unfinished, content)
             os.replace(unfinished, path)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from headrace import plugins
 from headrace.errors import TrainingError
 from headrace.models.adapter import HEAD_FILE, Head
-from headrace.models.methods import Fitted, Job, Rows
+from headrace.models.delta import Delta
+from headrace.models.methods import Features, Fitted, Job, Rows
 from headrace.models.methods.head import paired_gain
 from headrace.models.prefix_torch import Prefix
 from headrace.recipe import TaskRecipe, TrainRecipe
@@ -53,6 +54,7 @@ def train(
     seed: int,
     cache: Path,
     start: Head | None = None,
+    start_delta: Delta | None = None,
     checkpoints: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     weights: NDArray[np.float32] | None = None,
@@ -61,7 +63,9 @@ def train(
 
     Where `validation` is empty, `settings.validation_share` of the examples is drawn for it by the seed,
     label by label, near-duplicates together. `weights` [n] count an example more or less, in the order given.
-    `start` is the adapter to start from. `checkpoints` is a folder from which a killed run continues.
+    `start` is the head to start from, always by the method `head`, and `start_delta` the delta that it was
+    trained with, which the new adapter then carries too. `checkpoints` is a folder from which a killed run
+    continues.
     Raises TrainingError where nothing can be learned, and what `base.resolve` raises.
     """
     began = time.perf_counter()
@@ -73,11 +77,15 @@ def train(
     if not held:
         rows, held = _split(rows, settings.validation_share, seed)
     labels = _labels([example for example, _ in rows], start)
-    held = [example for example in held if example.label in labels]
+    known = [example for example in held if example.label in labels]
     prefix = prefix_of(task, cache, progress)
-    job = _job(rows, held, labels, prefix, seed, start, checkpoints, progress)
+    view = _view(prefix, start, start_delta)
+    job = _job(rows, known, labels, prefix, view, seed, start, checkpoints, progress)
     method, fitted, notes = _choose(job, settings)
-    files = {HEAD_FILE: fitted.head.to_bytes()} | (fitted.delta.to_files() if fitted.delta else {})
+    if len(known) < len(held):
+        notes += (f"{len(held) - len(known)} validation rows have a label without training rows: left out",)
+    delta = fitted.delta or start_delta
+    files = {HEAD_FILE: fitted.head.to_bytes()} | (delta.to_files() if delta else {})
     return Trained(
         files=files,
         labels=labels,
@@ -85,7 +93,7 @@ def train(
         validation_accuracy=_accuracy(fitted, job),
         seconds=time.perf_counter() - began,
         notes=notes,
-        lineage=_lineage(rows, held, method, seed, prefix, settings, start),
+        lineage=_lineage(rows, known, method, seed, prefix, settings, start),
     )
 
 
@@ -137,11 +145,40 @@ def _labels(examples: Sequence[Example], start: Head | None) -> tuple[str, ...]:
     return tuple(sorted({example.label for example in examples} | set(known)))
 
 
+@dataclass(frozen=True)
+class _Through:
+    """The base as it looks through a delta; a view for heads, so it has no states below a layer."""
+
+    prefix: Prefix
+    delta: Delta
+
+    def pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.prefix.pooled_through(texts, self.delta)
+
+    def hidden(self, texts: Sequence[str], layer: int) -> Sequence[NDArray[np.uint16]]:
+        return self.prefix.hidden(texts, layer)
+
+
+def _view(prefix: Prefix, start: Head | None, start_delta: Delta | None) -> Features:
+    if start is not None and start.base not in ("", prefix.base.fingerprint):
+        raise TrainingError(
+            f"the adapter to start from was trained on another base than {prefix.base.name!r}.",
+            cure="Train the task's shared adapter on this base first.",
+        )
+    if (start is not None and start.delta) != (start_delta is not None):
+        raise TrainingError(
+            "the adapter to start from and its delta do not belong together.",
+            cure="Pass both, or train the shared adapter again.",
+        )
+    return prefix if start_delta is None else _Through(prefix, start_delta)
+
+
 def _job(
     rows: Sequence[tuple[Example, float]],
     held: Sequence[Example],
     labels: tuple[str, ...],
     prefix: Prefix,
+    view: Features,
     seed: int,
     start: Head | None,
     checkpoints: Path | None,
@@ -158,7 +195,7 @@ def _job(
         train=part([example for example, _ in rows], [weight for _, weight in rows]),
         validation=part(held, [1.0] * len(held)),
         labels=labels,
-        features=prefix,
+        features=view,
         base=prefix.base.fingerprint,
         base_name=prefix.base.name,
         seed=seed,
@@ -169,12 +206,16 @@ def _job(
 
 
 def _choose(job: Job, settings: TrainRecipe) -> tuple[str, Fitted, tuple[str, ...]]:
+    if job.start is not None:
+        options = settings.options if settings.method == "head" else {}
+        fitted, note = _timed(job, "head", options)
+        return "head", fitted, (note, "started from the shared adapter", *fitted.notes)
     if settings.method != "auto":
         fitted, note = _timed(job, settings.method, settings.options)
         return settings.method, fitted, (note, *fitted.notes)
     head, note = _timed(job, "head", {})
     notes = [note, *head.notes]
-    if job.start is not None or not _enough(job):
+    if not _enough(job):
         return "head", head, tuple(notes)
     lora, note = _timed(job, "lora", {})
     notes += [note, *lora.notes]

@@ -62,7 +62,8 @@ def test_killed_collect_and_clean_continue(tmp_path: Path) -> None:
     _file(tmp_path)
     Store.open("store.db", tmp_path, create=True).close()
     kills = [("collect", 1), ("collect", 3), ("clean", 1), ("clean", 2)]
-    assert all([_killed(tmp_path, verb, f"k{i}", n) for i, (verb, n) in enumerate(kills)])
+    died = [_killed(tmp_path, verb, f"k{i}", n) for i, (verb, n) in enumerate(kills)]
+    assert all(died)
     store = Store.open("store.db", tmp_path)
     bring(store, tmp_path, {"path": "x.csv"}, run="last")
     settle(store, recipe())

@@ -32,7 +32,10 @@ def test_the_first_turn_serves_every_channel_and_says_by_what_evidence(project: 
     assert [(p.channel, p.released) for p in turn.pairs] == [("desk", True), ("forum", True)]
     assert all("held-out rows right" in pair.message for pair in turn.pairs)
     served = {status.channel: status for status in project.status()}
-    assert {s.channel: s.adapter and s.adapter.channel for s in served.values()} == {"desk": None, "forum": None}
+    assert {s.channel: s.adapter and s.adapter.channel for s in served.values()} == {
+        "desk": None,
+        "forum": None,
+    }
     assert served["desk"].judged is not None
     assert served["desk"].judged.n == served["desk"].test > 0
 
@@ -95,7 +98,9 @@ def test_rollback_goes_back_to_what_served_and_history_tells_it(project: Project
     project.release(project.train("intent", examples=half), ["desk"])
     project.flywheel.release(project.store.history.adapter(first[0].adapter), ["desk"])
     serving = {r.channel: r.adapter for r in project.store.history.serving()}
-    assert serving["desk"] == first[0].adapter or project.rollback("intent", "desk").adapter == first[0].adapter
+    assert (
+        serving["desk"] == first[0].adapter or project.rollback("intent", "desk").adapter == first[0].adapter
+    )
     kinds = [line.kind for line in project.history(channel="desk")]
     assert "release" in kinds
 
@@ -129,7 +134,9 @@ def test_a_task_without_examples_waits_and_does_not_stop_the_turn(tmp_path: Path
 def test_rows_of_a_channel_that_does_not_share_stay_out_of_the_shared_adapter(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p")
     path = project.folder / "headrace.yaml"
-    path.write_text(path.read_text().replace("forum: {tasks: [intent]", "forum: {share: false, tasks: [intent]"))
+    path.write_text(
+        path.read_text().replace("forum: {tasks: [intent]", "forum: {share: false, tasks: [intent]")
+    )
     project = Project(project.folder)
     own = len(project.store.examples.of("intent", ["desk"], ["train"]))
     adapter = project.train("intent")

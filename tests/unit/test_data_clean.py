@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from data_parts import Labelled, examples, feed, recipe, settle, splits
@@ -18,7 +20,7 @@ def reasons(store: Store) -> dict[str, str]:
     return {entry.content: entry.reason for entry in store.quarantine.list()}
 
 
-def cleaned(store: Store, rows: list[Labelled], **clean: object) -> dict[str, str]:
+def cleaned(store: Store, rows: list[Labelled], **clean: Any) -> dict[str, str]:
     """Labels by text after cleaning these rows."""
     made = recipe(**clean)
     feed(store, made, rows)

@@ -42,15 +42,17 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(min_length=1, description="a file, a folder or a glob such as reviews/*.csv")
-    text: str | None = Field(None, description="column of the text")
-    label: str | None = Field(None, description="column of the label")
-    split: str | None = Field(None, description="column of the split")
-    format: Format = Field("auto", description="lines: a text a line; texts: a text a file")
-    encoding: str = Field("auto", description="auto, or a name such as gb18030")
-    delimiter: str | None = Field(None, min_length=1, max_length=1)
-    columns: tuple[str, ...] = Field((), description="names of the columns of a file without a header")
+    text: str | None = Field(default=None, description="column of the text")
+    label: str | None = Field(default=None, description="column of the label")
+    split: str | None = Field(default=None, description="column of the split")
+    format: Format = Field(default="auto", description="lines: a text a line; texts: a text a file")
+    encoding: str = Field(default="auto", description="auto, or a name such as gb18030")
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    columns: tuple[str, ...] = Field(
+        default=(), description="names of the columns of a file without a header"
+    )
     splits_from_names: bool = Field(
-        False, description="files and folders called train, dev, validation or test give the split"
+        default=False, description="files and folders called train, dev, validation or test give the split"
     )
 
 

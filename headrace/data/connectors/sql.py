@@ -36,10 +36,12 @@ class Options(BaseModel):
 
     url: str = Field(min_length=1, description="SQLAlchemy URL; ${NAME} takes an environment variable")
     query: str = Field(min_length=1)
-    text: str | None = Field(None, description="column of the text")
-    label: str | None = Field(None, description="column of the label")
-    split: str | None = Field(None, description="column of the split")
-    incremental: str | None = Field(None, description="column that only grows, such as id or created_at")
+    text: str | None = Field(default=None, description="column of the text")
+    label: str | None = Field(default=None, description="column of the label")
+    split: str | None = Field(default=None, description="column of the split")
+    incremental: str | None = Field(
+        default=None, description="column that only grows, such as id or created_at"
+    )
 
 
 class Part:

@@ -92,7 +92,8 @@ class Part:
         head = fit_joint(embeddings, counts, rows.y, rows.weights, job.labels, options, job.start)
         logits = logits_of(head, seen, job.validation)
         temperature = fit_temperature(logits, job.validation.y, warmth)
-        given = replace(head, temperature=temperature, base=job.base)
+        through = job.start is not None and job.start.delta
+        given = replace(head, temperature=temperature, base=job.base, delta=through)
         return _Tried(given, logits, losses(logits, job.validation.y, temperature))
 
 

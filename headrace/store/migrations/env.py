@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs the migrations, in one transaction, on the connection that the store hands over."""
+"""Alembic's entry point: runs the migrations in one transaction, on the connection that it is handed."""
 
 from alembic import context
 from sqlalchemy import Connection, text

@@ -1,0 +1,1 @@
+"""What Headrace measures of itself: `python -m benchmarks.NAME [--quick] [--json FILE]`, all of one shape."""

@@ -1,0 +1,91 @@
+"""Answers without a server: the same engine, the same memory, the same records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.data.mask import Masker
+from headrace.errors import NotServed
+from headrace.feedback.memory import Memory
+from headrace.recipe import Recipe
+from headrace.records import Answer, Clock, IdMaker
+from headrace.serving.engine import Ask, Engine, Scored
+from headrace.serving.live import Live
+from headrace.store import Store
+
+
+class Answerer:
+    """Answers questions of a project in this process, corrections included."""
+
+    def __init__(self, store: Store, recipe: Recipe, *, clock: Clock, ids: IdMaker) -> None:
+        self._store, self._recipe, self._clock, self._ids = store, recipe, clock, ids
+        self._engine = Engine(batch=recipe.serve.batch, threads=recipe.serve.threads)
+        self._memory = Memory()
+        self._live = Live(store, recipe, self._memory, self._engine.swap)
+        self._version = -1
+
+    def answer(self, texts: Sequence[str], *, task: str, channel: str) -> list[Answer]:
+        """One stored answer a text, in order; raises NotServed before the first release."""
+        self._follow()
+        masked = [self._mask(channel, text) for text in texts]
+        scored = [
+            self._served(found) for found in self._engine.answer([Ask(task, channel, t) for t in texts])
+        ]
+        self._remember(task, channel)
+        pairs = zip(masked, scored, strict=True)
+        answers = [self._answer(task, channel, text, found) for text, found in pairs]
+        self._store.answers.add(answers)
+        return answers
+
+    def _follow(self) -> None:
+        version = self._store.history.version()
+        if version != self._version:
+            self._live.reload()
+            self._version = version
+
+    def _remember(self, task: str, channel: str) -> None:
+        """Teach the memory every correction of this (task, channel), in the order in which they came."""
+        if not self._recipe.memory.enabled:
+            return
+        self._memory.forget_all(task, channel)
+        corrections = [
+            f for f in self._store.feedback.list(task=task, channel=channel) if f.label is not None
+        ]
+        seen = self._engine.answer([Ask(task, channel, f.text) for f in corrections])
+        for feedback, found in zip(corrections, seen, strict=True):
+            scored = self._served(found)
+            self._memory.learn(
+                task,
+                channel,
+                feedback.text,
+                scored.embedding,
+                scored.scores,
+                feedback.label or "",
+                feedback.id,
+            )
+
+    def _answer(self, task: str, channel: str, text: str, scored: Scored) -> Answer:
+        recalled = self._memory.recall(task, channel, text, scored.embedding, scored.scores)
+        label = recalled.label if recalled else scored.label
+        return Answer(
+            id=self._ids("ans"),
+            channel=channel,
+            task=task,
+            text=text,
+            label=label,
+            confidence=scored.scores.get(label, 0.0),
+            release=scored.release,
+            adapter=scored.adapter,
+            at=self._clock(),
+            because=recalled.feedback_id if recalled else None,
+        )
+
+    def _mask(self, channel: str, text: str) -> str:
+        found = self._recipe.channel(channel)
+        return Masker(self._recipe.clean.mask, found.language).mask(text)[0]
+
+    @staticmethod
+    def _served(found: Scored | NotServed) -> Scored:
+        if isinstance(found, NotServed):
+            raise found
+        return found
