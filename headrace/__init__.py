@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from headrace.evaluation.judgement import judge as judge
     from headrace.flywheel import PairTurn as PairTurn
     from headrace.flywheel import Turn as Turn
-    from headrace.project import PairStatus as PairStatus
     from headrace.project import Project as Project
     from headrace.recipe import Recipe as Recipe
     from headrace.records import Adapter as Adapter
@@ -35,13 +34,14 @@ if TYPE_CHECKING:
     from headrace.records import Feedback as Feedback
     from headrace.records import Release as Release
     from headrace.records import Row as Row
+    from headrace.reports.status import PairStatus as PairStatus
 
 __version__ = "0.1.0"
 
 # Given on first use (PEP 562), so that `import headrace` costs next to nothing.
 _PUBLIC = {
     "Project": "project",
-    "PairStatus": "project",
+    "PairStatus": "reports.status",
     "PairTurn": "flywheel",
     "Turn": "flywheel",
     "Recipe": "recipe",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,6 @@ from headrace.data.clean import Cleaned, clean
 from headrace.data.collect import Collected, add_rows, collect
 from headrace.data.quarantine import restore as restore_row
 from headrace.errors import Conflict, NotFound
-from headrace.evaluation.judgement import Judgement
 from headrace.feedback.record import record
 from headrace.flywheel import Flywheel, Judged, PairTurn, Progress, Turn
 from headrace.recipe import Recipe
@@ -36,6 +34,7 @@ from headrace.records import (
 )
 from headrace.release.history import Line, history
 from headrace.release.rollback import rollback
+from headrace.reports.status import PairStatus, status
 from headrace.serving.answerer import Answerer
 from headrace.store import Store, read_recipe
 from headrace.store.lock import only_one
@@ -63,26 +62,6 @@ sources:                        # where rows come from
     connector: files
     options: {{path: data/tickets.csv, text: text, label: label}}
 """
-
-
-@dataclass(frozen=True)
-class PairStatus:
-    """The circle of one (task, channel): what came in, what serves, how good, what waits."""
-
-    task: str
-    channel: str
-    rows: int
-    new: int
-    unlabelled: int
-    rejected: Mapping[str, int]
-    masked: Mapping[str, int]
-    train: int
-    test: int
-    serves: Release | None
-    adapter: Adapter | None
-    judged: Judgement | None
-    answers: int
-    feedback_waiting: int
 
 
 class Project:
@@ -335,12 +314,7 @@ class Project:
 
     def status(self) -> list[PairStatus]:
         """The circle of every (task, channel)."""
-        serving = {(r.task, r.channel): r for r in self.store.history.serving()}
-        counts = _Counts(self.store)
-        return [
-            self._pair_status(task, channel, serving.get((task, channel)), counts)
-            for task, channel in self.recipe.pairs()
-        ]
+        return status(self.store, self.recipe)
 
     def backup(self, to: Path | str) -> int:
         """Write recipe, tables and artifacts to one file, while others write; its size in bytes."""
@@ -352,26 +326,6 @@ class Project:
         project = cls.init(folder, recipe=read_recipe(Path(backup)))
         project.store.restore(Path(backup))
         return project
-
-    def _pair_status(self, task: str, channel: str, release: Release | None, counts: _Counts) -> PairStatus:
-        pair = (task, channel)
-        reports = self.store.history.reports(release.adapter, channel) if release else []
-        return PairStatus(
-            task,
-            channel,
-            rows=counts.rows(pair),
-            new=counts.rows(pair, "new"),
-            unlabelled=counts.rows(pair, "unlabelled"),
-            rejected=counts.rejected(pair),
-            masked=counts.masked(pair),
-            train=counts.examples(pair, "train", "validation"),
-            test=counts.examples(pair, "test"),
-            serves=release,
-            adapter=self.store.history.adapter(release.adapter) if release else None,
-            judged=Judgement.from_json(reports[0].figures) if reports else None,
-            answers=counts.answers.get(pair, 0),
-            feedback_waiting=sum((f.task, f.channel) == pair for f in counts.waiting),
-        )
 
     def _edit(self, section: str, name: str, value: Mapping[str, object] | None) -> None:
         recipes.edit(self.folder / RECIPE, section, name, value)
@@ -391,27 +345,6 @@ class Project:
             raise NotFound(
                 f"channel {channel!r} does not ask task {task!r}.", cure=f"It asks: {', '.join(found.tasks)}."
             )
-
-
-class _Counts:
-    """Counts of the store, read once for all pairs."""
-
-    def __init__(self, store: Store) -> None:
-        self._rows, self._masked = store.rows.counts(), store.rows.masked()
-        self._examples, self._rejected = store.examples.counts(), store.quarantine.counts()
-        self.answers, self.waiting = store.answers.counts(), store.feedback.list(used=False)
-
-    def rows(self, pair: tuple[str, str], state: str | None = None) -> int:
-        return sum(n for (t, c, s), n in self._rows.items() if (t, c) == pair and state in (None, s))
-
-    def rejected(self, pair: tuple[str, str]) -> dict[str, int]:
-        return {reason: n for (t, c, reason), n in self._rejected.items() if (t, c) == pair}
-
-    def masked(self, pair: tuple[str, str]) -> dict[str, int]:
-        return {kind: n for (t, c, kind), n in self._masked.items() if (t, c) == pair}
-
-    def examples(self, pair: tuple[str, str], *splits: str) -> int:
-        return sum(n for (t, c, split, _), n in self._examples.items() if (t, c) == pair and split in splits)
 
 
 def _name_of(folder: Path) -> str:

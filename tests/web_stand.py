@@ -61,7 +61,7 @@ class PretendBatcher:
         self.waiting: list[tuple[Ask, Future[PretendScored]]] = []
         self.asked: list[Ask] = []
 
-    def submit(self, ask: Ask, /) -> Future[Any]:
+    def submit(self, ask: Ask) -> Future[Any]:
         if self.full:
             raise ServerFull("8 rows wait already.", retry_after=2)
         self.asked.append(ask)
@@ -195,7 +195,8 @@ class Stand:
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Got:
-        return self.wait(self.send("POST", path, body, self.headers(channel, key, headers)))
+        got: Got = self.wait(self.send("POST", path, body, self.headers(channel, key, headers)))
+        return got
 
     def headers(
         self, channel: str = "shop", key: str | None = None, more: Mapping[str, str] | None = None
@@ -206,7 +207,8 @@ class Stand:
         return made | dict(more or {})
 
     def get(self, path: str) -> Got:
-        return self.wait(self.send("GET", path, b"", {}))
+        got: Got = self.wait(self.send("GET", path, b"", {}))
+        return got
 
     def wait(self, coroutine: Any) -> Any:
         return self.loop.run_until_complete(coroutine)

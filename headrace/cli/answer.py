@@ -49,7 +49,7 @@ def serve(
         headrace serve --host 127.0.0.1 --port 8500
     """
     with session(ctx).project() as project:
-        load("serving").serve(project, host, port, note)
+        load("listening").serve(project, host, port, note)
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)

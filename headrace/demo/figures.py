@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from headrace.flywheel import PairTurn, Turn
-from headrace.project import PairStatus
 from headrace.reports.figures import ChannelFigures, JudgedFigures, Serves, Step, TurnFigures
+from headrace.reports.status import PairStatus
 
 Progress = Callable[[str, int, int], None]
 

@@ -48,7 +48,7 @@ class Scored(Protocol):
 class Submits(Protocol):
     """Takes asks of all channels and answers them in batches."""
 
-    def submit(self, ask: Ask, /) -> Future[Scored]:
+    def submit(self, ask: Ask) -> Future[Scored]:
         """A future that may fail with NotServed or ServerFull; raises ServerFull."""
         ...
 

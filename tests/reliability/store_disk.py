@@ -87,7 +87,7 @@ class _Vfs(apsw.VFS):
         super().__init__(self.vfs_name, "unix")
 
     def xOpen(self, name: Any, flags: list[int]) -> Any:
-        self._disk.note("open", Path(name.filename()).name if name else "")
+        self._disk.note("open", _name(name))
         return _File(self._disk, name, flags)
 
     def xDelete(self, name: str, sync_folder: bool) -> None:
@@ -97,7 +97,7 @@ class _Vfs(apsw.VFS):
 
 class _File(apsw.VFSFile):
     def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
-        self._disk, self._name = disk, Path(name.filename()).name if name else ""
+        self._disk, self._name = disk, _name(name)
         super().__init__("unix", name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:
@@ -111,6 +111,12 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:
         self._disk.note("sync", self._name)
         super().xSync(flags)
+
+
+def _name(path: Any) -> str:
+    """The name of a file of SQLite; a temporary one has none."""
+    said = path.filename() if isinstance(path, apsw.URIFilename) else path or ""
+    return Path(said).name
 
 
 class _Os:

@@ -18,7 +18,7 @@ class Options(BaseModel):
 
     rank: int = Field(default=8, ge=1, le=256)
     alpha: float = Field(default=16.0, gt=0)
-    layers: int = Field(default=2, ge=1, description="how many of the top layers change")
+    layers: int | None = Field(default=None, ge=1, description="top layers that change; None: a third of all")
     modules: Literal["all-linear", "qv"] | tuple[str, ...] = "all-linear"
     epochs: int = Field(default=4, ge=1, le=100)
     lr: float = Field(default=2e-3, gt=0)
@@ -30,6 +30,10 @@ class Options(BaseModel):
         if isinstance(self.modules, tuple):
             return tuple(module for module in MODULES if module in self.modules)
         return MODULES if self.modules == "all-linear" else QUERY_VALUE
+
+    def top(self, layers: int) -> int:
+        """How many of a base's layers change."""
+        return self.layers or max(1, layers // 3)
 
     def scaling(self) -> float:
         """What the product of the factors is multiplied by."""

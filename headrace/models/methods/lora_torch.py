@@ -38,7 +38,7 @@ class Part:
             raise TrainingError(
                 "LoRA needs validation rows to stop by.", cure="Add examples, or use method: head."
             )
-        if not self.options.changed() or self.options.layers > prefix.base.layers:
+        if not self.options.changed() or self.options.top(prefix.base.layers) > prefix.base.layers:
             raise TrainingError(
                 f"the base {prefix.base.name!r} has {prefix.base.layers} layers and no such modules.",
                 cure="Lower train.options.layers, or correct train.options.modules.",
@@ -47,7 +47,7 @@ class Part:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            tuned = Trainer(job, prefix, _plan(self.options)).run()
+            tuned = Trainer(job, prefix, _plan(self.options, prefix.base.layers)).run()
         finally:
             torch.set_num_threads(threads)
         delta = Delta(tuned.factors, self.options.scaling(), job.base_name, self.options.rslora)
@@ -55,10 +55,10 @@ class Part:
         return _summed(job, tuned, delta, words, seen)
 
 
-def _plan(options: Options) -> Plan:
+def _plan(options: Options, layers: int) -> Plan:
     return Plan(
         rank=options.rank,
-        layers=options.layers,
+        layers=options.top(layers),
         modules=options.changed(),
         scaling=options.scaling(),
         epochs=options.epochs,

@@ -7,52 +7,27 @@ by running it again.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from headrace import plugins
 from headrace.data.clean import Cleaned, clean
 from headrace.data.corrections import Absorbed, absorb_feedback
 from headrace.errors import TrainingError
 from headrace.evaluation.compare import Outcomes
-from headrace.evaluation.judgement import Judgement, judge
-from headrace.feedback.radius import REFERENCES, Radius
-from headrace.models.adapter import HEAD_FILE, Head
-from headrace.models.base import resolve
-from headrace.models.delta import CONFIG_FILE, Delta
+from headrace.evaluation.judgement import Judgement
+from headrace.flywheel.judging import Bench, Judged
+from headrace.flywheel.trainer import Progress, Trainer
 from headrace.recipe import Recipe
-from headrace.records import Adapter, Clock, Event, Example, IdMaker, Release, Report, content_id
+from headrace.records import Adapter, Clock, Event, Example, IdMaker
 from headrace.release.gate import Decision, decide, decide_shared, prefer_own
 from headrace.release.promote import promote, refuse
 from headrace.serving.engine import Engine
-from headrace.serving.export import export
-from headrace.serving.live import RADIUS_FILE
 from headrace.store import Store, TurnState
 from headrace.store.lock import only_one
-
-if TYPE_CHECKING:
-    from headrace.tuning.train import Trained
-
-Progress = Callable[[str, int, int], None]
-GRAPH_FILES = ("graph.onnx", "tokenizer.json", "base.json")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An adapter on the held-out rows of one channel."""
-
-    adapter: Adapter
-    outcomes: Outcomes
-    judgement: Judgement
 
 
 @dataclass(frozen=True)
@@ -94,12 +69,11 @@ class Flywheel:
         self.store, self.recipe, self.folder = store, recipe, folder
         self.clock, self.ids = clock, ids
         self.progress: Progress = progress or (lambda stage, done, total: None)
-        self._engine = Engine(remembered=20_000, threads=min(2, os.cpu_count() or 1))
-
-    @property
-    def cache(self) -> Path:
-        """Frozen features; deleting it costs time and nothing else."""
-        return self.folder / ".cache"
+        engine = Engine(remembered=20_000, threads=min(2, os.cpu_count() or 1))
+        self._trainer = Trainer(
+            store, recipe, engine, folder / ".cache", clock=clock, progress=self._report_progress
+        )
+        self._bench = Bench(store, recipe, engine, clock=clock, progress=self._report_progress)
 
     def turn(self) -> Turn:
         """One turn over every task; raises StoreBusy where another is running."""
@@ -125,50 +99,12 @@ class Flywheel:
         The same examples, recipe, seed and start give the adapter that is there already. Raises TrainingError
         where nothing can be learned, MissingExtra without headrace[train].
         """
-        settings = self.recipe.task(task)
-        found = list(examples if examples is not None else self._examples(task, channel))
-        found = [example for example in found if not example.golden]
-        seed = self.recipe.seed if seed is None else seed
-        key = self._key(task, channel, found, start, seed)
-        known = [a for a in self.store.history.adapters(task, channel or "") if a.lineage.get("key") == key]
-        if known:
-            return known[0]
-        training = [example for example in found if example.split == "train"]
-        weight = self.recipe.train.correction_weight
-        tuning = plugins.require("headrace.tuning.train", verb="Training", extra="train")
-        trained: Trained = tuning.train(
-            training,
-            validation=[example for example in found if example.split == "validation"],
-            task=settings,
-            settings=self.recipe.train,
-            seed=seed,
-            cache=self.cache,
-            start=None if start is None else self._head(start),
-            checkpoints=self.cache / "checkpoints" / key,
-            progress=self.progress,
-            weights=np.array([weight if e.origin == "feedback" else 1.0 for e in training], np.float32),
-        )
-        return self._keep(task, channel, trained, key, start, training)
+        found = self._examples(task, channel) if examples is None else examples
+        return self._trainer.train(task, channel, examples=found, start=start, seed=seed)
 
     def judge(self, adapter: Adapter, channels: Sequence[str]) -> dict[str, Judged]:
-        """Judge an adapter on the held-out rows of each channel, by the graph that will serve it.
-
-        Writes a Report for each channel that has held-out rows.
-        """
-        files = {name: self.store.artifacts.path(digest) for name, digest in adapter.files.items()}
-        judged: dict[str, Judged] = {}
-        for channel in channels:
-            rows = self.store.examples.of(adapter.task, [channel], ["test"])
-            texts, gold = [row.text for row in rows], [row.label for row in rows]
-            scores = self._engine.scores(
-                files, texts, progress=self._counting(f"judging {channel}", len(rows))
-            )
-            outcomes = Outcomes.of(adapter.id, [row.id for row in rows], gold, scores, adapter.labels)
-            judgement = judge(scores, gold, adapter.labels, seed=self.recipe.seed)
-            judged[channel] = Judged(adapter, outcomes, judgement)
-            if rows:
-                self._report(judged[channel], channel)
-        return judged
+        """Judge an adapter on the held-out rows of each channel, by the graph that will serve it."""
+        return self._bench.judge(adapter, channels)
 
     def release(
         self, adapter: Adapter, channels: Sequence[str], *, judged: Mapping[str, Judged] | None = None
@@ -283,7 +219,7 @@ class Flywheel:
         }
 
     def _serves(self, adapter: Adapter, channel: str) -> bool:
-        serving: Sequence[Release] = self.store.history.serving()
+        serving = self.store.history.serving()
         return any(
             r.task == adapter.task and r.channel == channel and r.adapter == adapter.id for r in serving
         )
@@ -296,101 +232,8 @@ class Flywheel:
         )
         return self.store.examples.of(task, names, ["train", "validation"])
 
-    def _key(
-        self, task: str, channel: str | None, examples: Sequence[Example], start: Adapter | None, seed: int
-    ) -> str:
-        digest = hashlib.sha256()
-        for example in sorted(examples, key=lambda e: e.id):
-            digest.update(
-                f"{example.id}\x1f{example.label}\x1f{example.split}\x1f{example.origin}\x1e".encode()
-            )
-        settings = {
-            "task": self.recipe.task(task).model_dump(mode="json"),
-            "train": self.recipe.train.model_dump(mode="json"),
-            "channel": channel,
-            "start": start.id if start else None,
-            "seed": seed,
-        }
-        digest.update(json.dumps(settings, sort_keys=True).encode())
-        return digest.hexdigest()[:32]
-
-    def _keep(
-        self,
-        task: str,
-        channel: str | None,
-        trained: Trained,
-        key: str,
-        start: Adapter | None,
-        examples: Sequence[Example],
-    ) -> Adapter:
-        """Store the adapter's files and the graph that serves it, then the record that names them."""
-        files = {name: self.store.artifacts.put(content) for name, content in trained.files.items()}
-        size = sum(len(content) for content in trained.files.values())
-        lineage = {
-            **trained.lineage,
-            "key": key,
-            "notes": list(trained.notes),
-            "validation": trained.validation_accuracy,
-        }
-        graph_key, graph = self._graph(task, trained.files)
-        reach = self._radius({**files, **graph}, examples, trained.labels)
-        adapter = Adapter(
-            id=content_id("adp", task, channel or "", key, *sorted(files.values())),
-            task=task,
-            channel=channel,
-            base=self.recipe.task(task).base,
-            labels=trained.labels,
-            files={**files, **graph, **reach},
-            lineage={**lineage, "graph": graph_key},
-            size=size,
-            seconds=trained.seconds,
-            at=self.clock(),
-            parent=start.id if start else None,
-        )
-        self.store.history.add(adapter)
-        return adapter
-
-    def _graph(self, task: str, files: Mapping[str, bytes]) -> tuple[str, dict[str, str]]:
-        """The digests of the exported graph; exported once per base, settings and adapted layers."""
-        settings = self.recipe.task(task)
-        base = resolve(settings.base, self.cache)
-        sites = sorted(Delta.from_files(files).factors) if CONFIG_FILE in files else []
-        key = json.dumps([base.fingerprint, settings.longest, settings.prefix, sites])
-        for adapter in self.store.history.adapters():
-            if adapter.lineage.get("graph") == key:
-                return key, {name: adapter.files[name] for name in GRAPH_FILES}
-        self.progress(f"exporting {settings.base}", 0, 1)
-        exported = export(base, sites, longest=settings.longest, prefix=settings.prefix)
-        return key, {name: self.store.artifacts.put(content) for name, content in exported.items()}
-
-    def _counting(self, stage: str, total: int) -> Callable[[int], None]:
-        return lambda done: self.progress(stage, done, total)
-
-    def _radius(
-        self, files: Mapping[str, str], examples: Sequence[Example], labels: Sequence[str]
-    ) -> dict[str, str]:
-        """How far a correction reaches, learned from examples as the adapter that will serve sees them."""
-        if not self.recipe.memory.enabled or self.recipe.memory.radius is not None:
-            return {}
-        drawn = random.Random(self.recipe.seed).sample(examples, min(REFERENCES, len(examples)))  # noqa: S311
-        texts = [example.text for example in drawn]
-        paths = {name: self.store.artifacts.path(digest) for name, digest in files.items()}
-        stage = self._counting("how far a correction reaches", len(texts))
-        embeddings, scores = self._engine.trial(paths, texts, progress=stage)
-        gold = [example.label for example in drawn]
-        radius = Radius.learn(embeddings, gold, scores, labels, seed=self.recipe.seed)
-        return {RADIUS_FILE: self.store.artifacts.put(json.dumps(radius.to_json()).encode())}
-
-    def _head(self, adapter: Adapter) -> Head:
-        return Head.from_bytes(self.store.artifacts.get(adapter.files[HEAD_FILE]))
-
-    def _report(self, judged: Judged, channel: str) -> None:
-        rows = hashlib.sha256("\x1f".join(judged.outcomes.rows).encode()).hexdigest()[:16]
-        figures = {**judged.judgement.to_json(), "rows": rows}
-        name = content_id("rep", judged.adapter.id, channel, rows)
-        self.store.history.add(
-            Report(name, judged.adapter.id, judged.adapter.task, channel, figures, self.clock())
-        )
+    def _report_progress(self, stage: str, done: int, total: int) -> None:
+        self.progress(stage, done, total)
 
     def _begin(self) -> TurnState:
         state = TurnState(self.ids("turn"), {}, self.clock())

@@ -1,0 +1,30 @@
+"""`headrace serve`: the server of a project, until Ctrl-C. Imports the web: only this verb loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headrace.project import Project
+from headrace.web.assembly import assembled
+from headrace.web.server import serve as serve_service
+
+
+def serve(project: Project, host: str | None, port: int | None, note: Callable[[str], None]) -> None:
+    """Serve at `host` and `port`, the recipe's where None; `note` is told the URL and the end.
+
+    Raises InputError where the port is taken, or the address open to others while no key exists.
+    """
+    settings = project.recipe.serve
+    where = {"host": host or settings.host, "port": settings.port if port is None else port}
+
+    def ready(url: str) -> None:
+        note(
+            f"Serving {len(project.recipe.channels)} channels at {url}; its page: {url}/docs; end with Ctrl-C."
+        )
+
+    with assembled(project) as service:
+        try:
+            serve_service(service, project.store, ready=ready, **where)
+        except KeyboardInterrupt:
+            # uvicorn has ended gently by now and raises the signal again.
+            note("Stopped. Nothing acknowledged is lost.")
