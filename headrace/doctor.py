@@ -156,7 +156,8 @@ def _recipe(folder: Path) -> tuple[Recipe | None, list[Finding]]:
     if lines:
         found = f"a key of Headrace stands in line {', '.join(lines)}."
         return recipe, [Finding("recipe", "fail", found, "Take it out and revoke it.")]
-    found = f"{path}: tasks: {len(recipe.tasks)}, channels: {len(recipe.channels)}, sources: {len(recipe.sources)}."
+    parts = (("tasks", recipe.tasks), ("channels", recipe.channels), ("sources", recipe.sources))
+    found = f"{path}: {', '.join(f'{name} {len(part)}' for name, part in parts)}."
     return recipe, [Finding("recipe", "ok", found)]
 
 

@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from web_stand import PretendScored, Stand, scored
+from web_stand import Stand, scored
 
+from headrace.errors import NotServed
 from headrace.records import random_id
 from headrace.serving.batcher import Batcher
-from headrace.serving.engine import Ask
+from headrace.serving.engine import Ask, Scored
 from headrace.store import Store
 from headrace.web.server import serve
 
@@ -27,10 +27,9 @@ class SlowEngine:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def answer(self, asks: Sequence[Ask]) -> list[Any]:
+    def answer(self, asks: Sequence[Ask]) -> list[Scored | NotServed]:
         time.sleep(self._seconds)
-        found: list[PretendScored] = [scored(ask.text) for ask in asks]
-        return found
+        return [scored(ask.text) for ask in asks]
 
     def swap(self, bank: object) -> None:
         """There is no bank to swap."""

@@ -20,7 +20,7 @@ from headrace.channels.keys import new_key
 from headrace.data.mask import Masker
 from headrace.errors import NotFound, NotServed, ServerFull
 from headrace.records import Adapter, Channel, IdMaker, Release
-from headrace.serving.engine import Ask
+from headrace.serving.engine import Ask, Scored
 from headrace.store import Store
 from headrace.web.api import create_app
 from headrace.web.logs import logger
@@ -36,20 +36,12 @@ CHANNELS = {
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class PretendScored:
-    label: str
-    scores: Mapping[str, float]
-    release: str
-    adapter: str
-    embedding: Embedding
-
-
-def scored(text: str) -> PretendScored:
+def scored(text: str) -> Scored:
     """The label is drawn by the text's checksum; always the same for the same text."""
     order = np.random.default_rng(zlib.crc32(text.encode())).permutation(len(LABELS))
-    chances = {LABELS[i]: float(p) for i, p in zip(order, (0.5, 0.2, 0.1, 0.1, 0.06, 0.04), strict=True)}
-    return PretendScored(LABELS[order[0]], chances, "rel_1", "adp_1", np.ones(4, np.float32))
+    chances = np.array((0.5, 0.25, 0.125, 0.0625, 0.05, 0.0125), np.float32)
+    labels = tuple(LABELS[i] for i in order)
+    return Scored(labels, chances, "rel_1", "adp_1", np.ones(4, np.float32))
 
 
 class PretendBatcher:
@@ -58,14 +50,14 @@ class PretendBatcher:
     def __init__(self) -> None:
         self.full = self.broken = self.held = False
         self.missing: set[tuple[str, str]] = set()
-        self.waiting: list[tuple[Ask, Future[PretendScored]]] = []
+        self.waiting: list[tuple[Ask, Future[Scored]]] = []
         self.asked: list[Ask] = []
 
-    def submit(self, ask: Ask) -> Future[Any]:
+    def submit(self, ask: Ask) -> Future[Scored]:
         if self.full:
             raise ServerFull("8 rows wait already.", retry_after=2)
         self.asked.append(ask)
-        future: Future[PretendScored] = Future()
+        future: Future[Scored] = Future()
         if self.held:
             self.waiting.append((ask, future))
         else:
@@ -79,7 +71,7 @@ class PretendBatcher:
                 self._answer(ask, future)
         self.waiting.clear()
 
-    def _answer(self, ask: Ask, future: Future[PretendScored]) -> None:
+    def _answer(self, ask: Ask, future: Future[Scored]) -> None:
         if (ask.task, ask.channel) in self.missing:
             future.set_exception(NotServed(f"no adapter answers {ask.task!r} for {ask.channel!r} yet."))
         elif self.broken:

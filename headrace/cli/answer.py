@@ -79,7 +79,7 @@ def predict(
     Example:
 
         headrace predict "Where is my parcel?" --task intent --channel website
-        headrace predict --file questions.txt --out answers.jsonl
+        headrace predict --file questions.txt --channel website --out answers.jsonl
     """
     if bool(texts) == (file is not None):
         raise InputError("give either TEXT or --file.", cure='For example: headrace predict "Where is it?"')

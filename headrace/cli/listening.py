@@ -15,7 +15,7 @@ def serve(project: Project, host: str | None, port: int | None, note: Callable[[
     Raises InputError where the port is taken, or the address open to others while no key exists.
     """
     settings = project.recipe.serve
-    where = {"host": host or settings.host, "port": settings.port if port is None else port}
+    at = settings.port if port is None else port
 
     def ready(url: str) -> None:
         note(
@@ -24,7 +24,7 @@ def serve(project: Project, host: str | None, port: int | None, note: Callable[[
 
     with assembled(project) as service:
         try:
-            serve_service(service, project.store, ready=ready, **where)
+            serve_service(service, project.store, host=host or settings.host, port=at, ready=ready)
         except KeyboardInterrupt:
             # uvicorn has ended gently by now and raises the signal again.
             note("Stopped. Nothing acknowledged is lost.")

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from headrace.flywheel import Judged, PairTurn, Turn
-from headrace.project import PairStatus, Project
+from headrace.project import Project
 from headrace.release.history import Served
 from headrace.release.history import served as served_at
 from headrace.reports.figures import ChannelFigures, JudgedFigures, TurnFigures
 from headrace.reports.page import evaluation_page, turn_page
+from headrace.reports.status import PairStatus
 
 
 def evaluation(judged: Mapping[str, Judged], at: datetime) -> str:

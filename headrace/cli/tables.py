@@ -11,10 +11,10 @@ from headrace.evaluation.intervals import Estimate
 from headrace.evaluation.judgement import Judgement
 from headrace.evaluation.metrics import ClassRow
 from headrace.flywheel import Judged, PairTurn, Turn
-from headrace.project import PairStatus
 from headrace.records import Adapter, Rejected
 from headrace.reports.figures import StatusFigures, to_json
 from headrace.reports.grids import Column, Grid, counts, estimate, number, short, status_grid
+from headrace.reports.status import PairStatus
 from headrace.reports.tables import plain, rich_table
 
 WEAKEST = 5

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 
 from headrace.errors import NotServed, ServerFull
 from headrace.records import Feedback
-from headrace.serving.engine import Ask
+from headrace.serving.engine import Ask, Scored
 from headrace.store import Store
-from headrace.web.ports import Memory, Scored, Submits
+from headrace.web.ports import Memory, Submits
 
 _WINDOW = 32  # corrections embedded at a time: one batch
 _OVERLAP = 64  # numbers read again, since of two transactions the one that began first may end last

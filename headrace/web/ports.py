@@ -5,51 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.records import Answer, Verdict
-from headrace.serving.engine import Ask
+from headrace.serving.engine import Ask, Scored
 
 Embedding = npt.NDArray[np.float32]
-
-
-class Scored(Protocol):
-    """What an adapter says of a text: scores [K] by label and the text's embedding [d]."""
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        ...
-
-    @property
-    def scores(self) -> Mapping[str, float]:
-        """Label -> probability."""
-        ...
-
-    @property
-    def release(self) -> str:
-        """The id of the release that decided which adapter answers."""
-        ...
-
-    @property
-    def adapter(self) -> str:
-        """The id of the adapter."""
-        ...
-
-    @property
-    def embedding(self) -> Embedding:
-        """The text's embedding [d]."""
-        ...
 
 
 class Submits(Protocol):
     """Takes asks of all channels and answers them in batches."""
 
-    def submit(self, ask: Ask) -> Future[Scored]:
-        """A future that may fail with NotServed or ServerFull; raises ServerFull."""
+    def submit(self, ask: Ask) -> Future[Any]:  # of Scored; a Future is invariant, so not said in its type
+        """A future of a Scored that may fail with NotServed or ServerFull; raises ServerFull."""
         ...
 
 

@@ -19,11 +19,11 @@ from headrace.channels.keys import KeyRing
 from headrace.channels.quotas import Quotas, Taken
 from headrace.errors import HeadraceError, InputError, NotFound, ServerFull, Unauthorized
 from headrace.records import Answer, Channel, Clock, Feedback, IdMaker, content_id, random_id, utc_now
-from headrace.serving.engine import Ask
+from headrace.serving.engine import Ask, Scored
 from headrace.store import Reply, Store
 from headrace.web.learner import Learner
 from headrace.web.logs import logger
-from headrace.web.ports import Given, Mask, Memory, Said, Scored, Submits, best
+from headrace.web.ports import Given, Mask, Memory, Said, Submits, best
 from headrace.web.watch import Watch
 from headrace.web.writer import Claim, Entry, Writer
 

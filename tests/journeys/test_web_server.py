@@ -185,19 +185,14 @@ def _kills(folder: Path, times: int) -> None:
     rng = random.Random(SEED)
     acknowledged: list[tuple[str, str, object, bytes]] = []
     for number in range(times):
-        with process(folder) as (server, url, key):
-            threads = [
-                threading.Thread(target=_hammer, args=(url, key, f"{number}-{n}", acknowledged))
-                for n in range(8)
-            ]
-            for thread in threads:
-                thread.start()
+        with process(folder) as (server, url, key), ThreadPoolExecutor(8) as pool:
+            clients = [pool.submit(_hammer, url, key, f"{number}-{n}", acknowledged) for n in range(8)]
             target = len(acknowledged) + rng.randrange(20, 200)
-            while len(acknowledged) < target and server.poll() is None:
+            while len(acknowledged) < target and not any(client.done() for client in clients):
                 time.sleep(0.001)
             server.send_signal(signal.SIGKILL)
-            for thread in threads:
-                thread.join()
+            for client in clients:
+                client.result()
         _compare(folder, acknowledged)
     with process(folder) as (_, url, key):
         client = Client(url, key)
