@@ -112,7 +112,7 @@ def _run(folder: Path, rows: int) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _write(path: Path, rows: int) -> None:
-    rng = random.Random(SEED)  # noqa: S311
+    rng = random.Random(SEED)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(20_000)]
     with open(path, "w", encoding="utf-8") as out:
         out.write("text,label\n")

@@ -27,7 +27,7 @@ from headrace.recipe import Recipe, ServeRecipe, read
 from headrace.records import Clock, utc_now
 from headrace.store import Store
 from headrace.store.artifacts import Artifacts
-from headrace.store.database import Database, check_known, newest_revision
+from headrace.store.database import Database
 
 State = Literal["ok", "warn", "fail"]
 PYTHON = (3, 11)
@@ -213,9 +213,7 @@ def _open_store(location: str, folder: Path, clock: Clock) -> Iterator[Finding]:
     url = location if "://" in location else f"sqlite:///{(folder / location).resolve()}"
     database = Database(url)
     try:
-        revision = database.revision()
-        check_known(revision, database.where)
-        if revision != newest_revision():
+        if not database.is_current():
             yield Finding("store", "warn", "its tables are of an earlier version.", _UPGRADE)
             return
         damage = _damage(database)

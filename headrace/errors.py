@@ -16,11 +16,20 @@ HeadraceError                 what happened, where, and the cure
     |-- Unauthorized          no key, or one that opens nothing
     |-- QuotaSpent            the channel's quota is used up; carries `retry_after`
     +-- ServerFull            the queue is full; carries `retry_after`
+
+None of them repeats a key: where one stood in what somebody wrote, the cure is to revoke it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+LEAKED = (
+    "A key of Headrace stood there. Others may have read it: make a new one (headrace key new CHANNEL) and"
+    " revoke it (headrace key list, headrace key revoke KEY_ID)."
+)
+_KEY = re.compile(r"hr_live_[0-9A-Za-z]{4,}")
 
 
 class HeadraceError(Exception):
@@ -29,7 +38,9 @@ class HeadraceError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
-        self.what, self.where, self.cure = what, where, cure
+        self.what, self.where, self.cure = without_keys(what), without_keys(where), without_keys(cure)
+        if (self.what, self.where, self.cure) != (what, where, cure):
+            self.cure = f"{self.cure} {LEAKED}".strip()
         super().__init__(self.message)
 
     @property
@@ -46,9 +57,9 @@ class RecipeError(HeadraceError):
     exit_code = 2
 
     def __init__(self, mistakes: Sequence[str], *, where: str = "headrace.yaml") -> None:
-        self.mistakes = tuple(mistakes)
+        self.mistakes = tuple(without_keys(mistake) for mistake in mistakes)
         noun = "mistake" if len(self.mistakes) == 1 else "mistakes"
-        super().__init__(f"{len(self.mistakes)} {noun}\n" + "\n".join(self.mistakes), where=where)
+        super().__init__(f"{len(self.mistakes)} {noun}\n" + "\n".join(mistakes), where=where)
 
 
 class InputError(HeadraceError):
@@ -139,3 +150,8 @@ class ServerFull(Refused):
     def __init__(self, what: str, *, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__(what, cure=f"Ask again in {retry_after} s.")
+
+
+def without_keys(text: str) -> str:
+    """`text` with every key of Headrace, whole or cut off, replaced."""
+    return _KEY.sub("[a key]", text)

@@ -88,16 +88,7 @@ class Project:
         Raises Conflict where there is a recipe already, RecipeError where `recipe` is wrong.
         """
         project = cls(folder)
-        path = project.folder / RECIPE
-        if path.exists():
-            raise Conflict(
-                "there is a project here already.", where=str(path), cure="Edit it, or choose another folder."
-            )
-        text = recipe or FIRST_RECIPE.format(name=name or _name_of(project.folder))
-        recipes.parse(text, where=str(path))
-        project.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        Store.open(project.recipe.store, project.folder, create=True).close()
+        project._begin(recipe or FIRST_RECIPE.format(name=name or _name_of(project.folder)))
         return project
 
     @cached_property
@@ -323,9 +314,26 @@ class Project:
     @classmethod
     def restore(cls, backup: Path | str, folder: Path | str = ".") -> Project:
         """A project from a backup, in a folder that has none; raises Conflict, InputError, NotFound."""
-        project = cls.init(folder, recipe=read_recipe(Path(backup)))
-        project.store.restore(Path(backup))
+        project = cls(folder)
+        project._begin(read_recipe(Path(backup)), Path(backup))
         return project
+
+    def _begin(self, recipe: str, backup: Path | None = None) -> None:
+        """Make the store, filled from `backup` where given, and then the recipe.
+
+        The recipe comes last: cut off before it, nothing stands in the way of another attempt.
+        """
+        path = self.folder / RECIPE
+        if path.exists():
+            raise Conflict(
+                "there is a project here already.", where=str(path), cure="Edit it, or choose another folder."
+            )
+        location = recipes.parse(recipe, where=str(path)).store
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with Store.open(location, self.folder, create=True).closing() as store:
+            if backup is not None:
+                store.restore(backup)
+        recipes.write(path, recipe)
 
     def _edit(self, section: str, name: str, value: Mapping[str, object] | None) -> None:
         recipes.edit(self.folder / RECIPE, section, name, value)

@@ -7,7 +7,10 @@ options of a plug-in are checked by the class that the plug-in names, in the sam
 from __future__ import annotations
 
 import difflib
+import errno
 import io
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from headrace import plugins
-from headrace.errors import Conflict, HeadraceError, NotFound, RecipeError
+from headrace.errors import Conflict, HeadraceError, NotFound, RecipeError, StoreError, StoreFull
 from headrace.records import Channel
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -168,9 +171,12 @@ def read(path: Path) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotFound(f"no recipe at {path}.", cure="Run: headrace init") from None
+    except OSError as error:
+        said = "a folder stands here" if path.is_dir() else f"the file cannot be read ({error.strerror})"
+        raise RecipeError([f"{said}. Put a recipe in its place."], where=str(path)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(
-            [f"line {_line_of(path, error.start)}: not UTF-8. Save the file as UTF-8."]
+            [f"line {_line_of(path, error.start)}: not UTF-8. Save the file as UTF-8."], where=str(path)
         ) from None
     return parse(text, where=str(path))
 
@@ -199,8 +205,10 @@ def parse(text: str, *, where: str = "headrace.yaml") -> Recipe:
 def edit(path: Path, section: str, name: str, value: Mapping[str, object] | None) -> None:
     """Set (or, with None, remove) `section.name` in a recipe file, its comments kept.
 
-    Raises Conflict where the name exists already, NotFound where there is nothing to remove.
+    Raises Conflict where the name exists already, NotFound where there is nothing to remove, RecipeError
+    where the file is wrong or would be, StoreError where it cannot be written; it then stays as it was.
     """
+    read(path)
     yaml = YAML()
     yaml.preserve_quotes = True
     tree = yaml.load(path.read_text(encoding="utf-8"))
@@ -219,7 +227,27 @@ def edit(path: Path, section: str, name: str, value: Mapping[str, object] | None
     out = io.StringIO()
     yaml.dump(tree, out)
     parse(out.getvalue(), where=str(path))
-    path.write_text(out.getvalue(), encoding="utf-8")
+    write(path, out.getvalue())
+
+
+def write(path: Path, text: str) -> None:
+    """Put `text` in the place of a recipe file, all of it or nothing; raises StoreError where it cannot."""
+    target = path.resolve()
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with open(scratch, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, scratch)
+        os.replace(scratch, target)
+    except OSError as error:
+        kind = StoreFull if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) else StoreError
+        cure = "Free some space, or give yourself the right to write there, and run it again."
+        raise kind(f"the recipe cannot be written: {error.strerror}.", where=str(path), cure=cure) from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _tree(text: str, where: str) -> Any:

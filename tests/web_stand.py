@@ -91,6 +91,7 @@ class PretendMemory:
     """Recalls a correction for the very same text of the same (task, channel)."""
 
     known: dict[tuple[str, str, str], PretendRecalled] = field(default_factory=dict)
+    learned: list[str] = field(default_factory=list)
 
     def recall(
         self, task: str, channel: str, text: str, embedding: Embedding, scores: Mapping[str, float], /
@@ -108,6 +109,7 @@ class PretendMemory:
         feedback_id: str,
         /,
     ) -> None:
+        self.learned.append(feedback_id)
         self.known[task, channel, text] = PretendRecalled(label, feedback_id)
 
 

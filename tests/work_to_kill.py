@@ -12,7 +12,7 @@ from zygote import Say
 from headrace.project import Project
 
 MANY = {"desk": 2500, "forum": 1200}
-QUESTIONS = 24
+QUESTIONS = 12
 
 
 def begin(say: Say, folder: str, ready: bool) -> None:
@@ -32,7 +32,8 @@ def write_many(folder: Path) -> None:
 
 def _row(channel: str, i: int) -> dict[str, str]:
     text = f"{channel} {i} about order {i * 7919 % 100_003}"
-    return {"text": f"{text}, mail me at u{i}@example.org" if i % 9 == 0 else text, "label": INTENTS[i % 4]}
+    text = f"{text}, mail me at u{i}@example.org" if i % 9 == 0 else text
+    return {"text": text, "label": INTENTS[i % 4], "split": "test" if i % 11 == 0 else ""}
 
 
 def write_more(folder: Path) -> None:

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.errors import InputError, Unauthorized
+from headrace.errors import Unauthorized
 from headrace.records import Clock, IdMaker, Key, random_id, utc_now
 
 PREFIX = "hr_live_"
@@ -81,12 +81,6 @@ def bearer(header: str | None) -> str:
         raise Unauthorized("the Authorization header is not of the kind Bearer.", cure=_CURE)
     check_form(secret.strip())
     return secret.strip()
-
-
-def refuse_key_in(value: str, field: str) -> None:
-    """Raise InputError where a key stands in a field that is stored or shown."""
-    if PATTERN.search(value):
-        raise InputError("a key of Headrace stands here.", field=field, cure=f"{_CURE}, and revoke this one.")
 
 
 class KeyRing:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import tempfile
 import traceback
 
 import typer
 
-from headrace.channels.keys import PREFIX
-from headrace.errors import HeadraceError, InputError, RecipeError, StoreError
+from headrace.errors import LEAKED, HeadraceError, InputError, RecipeError, StoreError, without_keys
 
 STOPPED = 130
-_KEY = re.compile(rf"{PREFIX}[0-9A-Za-z]{{4,}}")
-_LEAKED = (
-    "A key of Headrace stood there. Others may have read it: make a new one (headrace key new CHANNEL) and"
-    " revoke it (headrace key list, headrace key revoke KEY_ID)."
-)
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _PLAIN = {
     errno.ENOENT: ("there is no such file or folder.", "Check the path."),
@@ -60,12 +53,7 @@ def said(error: BaseException) -> str:
     else:
         text = _unexpected(error)
     hidden = without_keys(text)
-    return hidden if hidden == text else f"{hidden}\n{_LEAKED}"
-
-
-def without_keys(text: str) -> str:
-    """`text` with every key, whole or cut off, replaced."""
-    return _KEY.sub("[a key]", text)
+    return hidden if hidden == text else f"{hidden}\n{LEAKED}"
 
 
 def trace(error: BaseException) -> str:
@@ -86,7 +74,8 @@ def _place(error: HeadraceError) -> str:
 def _recipe(error: RecipeError) -> str:
     noun = "mistake" if len(error.mistakes) == 1 else "mistakes"
     head = f"Error: {len(error.mistakes)} {noun} in {error.where}:"
-    return "\n".join([head, *(f"  {mistake}" for mistake in error.mistakes)])
+    cure = [error.cure] if error.cure else []
+    return "\n".join([head, *(f"  {mistake}" for mistake in error.mistakes), *cure])
 
 
 def _usage(error: typer.TyperException) -> str:

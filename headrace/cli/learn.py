@@ -179,7 +179,7 @@ def _decided(found: Sequence[Any]) -> None:
 
 def _validation(adapter: Adapter) -> str:
     share = adapter.lineage.get("validation")
-    return f", {100 * share:.1f} % right on validation rows" if isinstance(share, float) else ""
+    return f", {100 * share:.1f} % right on validation rows" if isinstance(share, float) and share else ""
 
 
 def _is_count(value: object) -> bool:

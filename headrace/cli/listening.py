@@ -23,8 +23,5 @@ def serve(project: Project, host: str | None, port: int | None, note: Callable[[
         )
 
     with assembled(project) as service:
-        try:
-            serve_service(service, project.store, host=host or settings.host, port=at, ready=ready)
-        except KeyboardInterrupt:
-            # uvicorn has ended gently by now and raises the signal again.
-            note("Stopped. Nothing acknowledged is lost.")
+        serve_service(service, project.store, host=host or settings.host, port=at, ready=ready)
+    note("Stopped. Nothing acknowledged is lost.")

@@ -60,7 +60,8 @@ class Progress:
             return
         self._said, self._spoke = now, not ends
         much = f"{done:,} of {total:,}" if total else f"{done:,}"
-        self._stream.write(f"{self._stage}: {much}, {now - self._began:.0f} s\n")
+        said = f": {much}, {now - self._began:.0f} s" if done else " ..."
+        self._stream.write(f"{self._stage}{said}\n")
         self._stream.flush()
 
 

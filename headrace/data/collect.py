@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -186,6 +186,7 @@ class _Inlet:
                 return self._row(item)
             item = Broken(item.place, escaped(item.text), "undecodable", "NUL characters or half characters")
         content, counts = self._masker.mask(item.content)
+        detail, _ = self._masker.mask(item.detail)
         rejected = Rejected(
             id=content_id("q", self._channel, self._task, self._source, item.place, content, item.reason),
             channel=self._channel,
@@ -195,13 +196,15 @@ class _Inlet:
             content=content,
             label=None,
             reason=item.reason,
-            detail=item.detail,
+            detail=detail,
             at=self._clock(),
         )
         return rejected, counts
 
     def _row(self, raw: Raw) -> tuple[Row, dict[str, int]]:
         text, counts = self._masker.mask(raw.text)
+        # A row that slipped by one column has its text where the label belongs.
+        raw = replace(raw, label=raw.label and self._masker.mask(raw.label)[0])
         row = Row(
             id=self._row_id(text, raw),
             channel=self._channel,

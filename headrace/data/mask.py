@@ -199,14 +199,12 @@ def _accounts(text: str) -> tuple[str, int]:
 
     def replace(match: re.Match[str]) -> str:
         nonlocal found
-        length = _IBAN_LENGTHS.get(match[0][:2], 0)
-        end = 0
-        for end, character in enumerate(match[0], start=1):  # noqa: B007
-            length -= character != " "
-            if length == 0:
-                break
-        iban, rest = match[0][:end].replace(" ", ""), match[0][end:]
-        if length != 0 or rest[:1].isalnum() or not _mod97(iban):
+        letters = [i for i, character in enumerate(match[0], start=1) if character != " "]
+        length = _IBAN_LENGTHS.get(match[0][:2], len(letters) + 1)
+        if length > len(letters):
+            return match[0]
+        iban, rest = match[0][: letters[length - 1]].replace(" ", ""), match[0][letters[length - 1] :]
+        if rest[:1].isalnum() or not _mod97(iban):
             return match[0]
         found += 1
         return "<card>" + rest

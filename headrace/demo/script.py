@@ -71,7 +71,7 @@ def run(
         keys = {channel: project.new_key(channel)[1] for channel in parts}
         visitors = {c: stack.enter_context(Visitor(url, keys[c], part.task)) for c, part in parts.items()}
         lessons = _lessons(parts, visitors, progress)
-        example = random.Random(seed).choice([e for lesson in lessons for e in lesson.examples])  # noqa: S311
+        example = random.Random(seed).choice([e for lesson in lessons for e in lesson.examples])
         out.print(rich_table(memory_grid([lesson.figures for lesson in lessons])))
         out.print(rich_table(example_grid(example)))
         out.rule("5. Turn again with the feedback, while a client keeps asking", align="left")
@@ -166,7 +166,7 @@ def _spoilt(project: Project, seed: int) -> str:
     channels = project.recipe.channels_of(task)
     examples = project.store.examples.of(task, channels, ["train", "validation"])
     labels = [example.label for example in examples]
-    random.Random(seed).shuffle(labels)  # noqa: S311
+    random.Random(seed).shuffle(labels)
     shuffled = [replace(example, label=label) for example, label in zip(examples, labels, strict=True)]
     adapter = project.train(task, examples=shuffled)
     return project.release(adapter)[0].message

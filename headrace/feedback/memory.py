@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.feedback.radius import Floats, Reach, affinity
+from headrace.feedback.radius import Floats, Found, Reach, affinity
 
 Scores = Mapping[str, float]
 Pair = tuple[str, str]
@@ -51,6 +51,7 @@ class _Snapshot:
     names: tuple[str, ...]
     roots: Floats
     views: Floats
+    votes: Floats
     reach: Reach | None
 
 
@@ -157,12 +158,18 @@ def plain(text: str) -> str:
 
 def _taken(entries: tuple[_Entry, ...], reach: Reach | None) -> _Snapshot:
     """What is searched: the newest correction of each text, oldest first."""
-    newest = {entry.plain: entry for entry in entries}
+    newest: dict[str, _Entry] = {}
+    for entry in entries:
+        newest.pop(entry.plain, None)  # so that it moves to the end
+        newest[entry.plain] = entry
     kept = tuple(newest.values())
     names = tuple(sorted({name for entry in kept for name in entry.scores}))
-    roots = np.array([_roots(entry.scores, names) for entry in kept], np.float32).reshape(len(kept), -1)
+    roots = np.array([_roots(entry.scores, names) for entry in kept], np.float32).reshape(
+        len(kept), len(names)
+    )
     views = np.array([reach.view(entry.embedding) for entry in kept] if reach else [], np.float32)
-    return _Snapshot(kept, newest, names, roots, views, reach)
+    votes = np.array([reach.votes(view) for view in views] if reach else [], np.float32)
+    return _Snapshot(kept, newest, names, roots, views, votes, reach)
 
 
 def _roots(scores: Scores, names: tuple[str, ...]) -> Floats:
@@ -176,7 +183,7 @@ def _nearest(snapshot: _Snapshot, reach: Reach, embedding: Floats, scores: Score
     view = reach.view(embedding)
     similarity: NDArray[np.float32] = snapshot.views @ view
     agreed = affinity(_roots(scores, snapshot.names), snapshot.roots)
-    margins = reach.margins(similarity, agreed, view, scores)
+    margins = reach.margins(Found(similarity, agreed, snapshot.votes), view, scores)
     best = len(margins) - 1 - int(margins[::-1].argmax())
     if not margins[best] >= 0:
         return None

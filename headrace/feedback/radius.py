@@ -2,13 +2,15 @@
 
 A correction of question q decides question x where three things hold.
 
-* The adapter sees the same intent in both: the affinity of its two score distributions (Bhattacharyya 1943,
-  the sum of sqrt(p q)) is at least `AGREEMENT`. A near-miss, the same words with another intent, fails here.
+* Both are of one intent, as far as their distance warrants: the agreement of what is said of them is at least
+  1 - `DOUBT` - `LEEWAY` * (1 - cos(x, q))^4. A near-miss, the same words with another intent, fails here: so
+  near, the same should be said. Agreement is the affinity (Bhattacharyya 1943, the sum of sqrt(p q)) of the
+  adapter's scores, times the root of that of the votes that the task's examples give by their nearness.
 * They lie nearer than most pairs of the task's questions do (cosine after removing the task's mean).
 * q is near to x by comparison with the examples that x's intent was learned from. Cosines alone say little:
   where a task has many examples, every question is close to something. So the measure is
 
-      SHARPNESS * cos(x, q) - NOVELTY * log density(x) + TRUST * log affinity
+      SHARPNESS * cos(x, q) - NOVELTY * log density(x) + TRUST * log affinity of the scores
 
   with density(x) the mean of p_x(label of r) * exp(SHARPNESS * cos(x, r)) over examples r of the task: a
   kernel density (Parzen 1962) within the intent, which scales distances locally (Zelnik-Manor and Perona
@@ -35,12 +37,14 @@ from headrace.feedback.held_out import held_out_scores
 
 Floats = NDArray[np.float32]
 
-SHARE = 0.004
+SHARE = 0.0045
 """Share of a task's other questions that one correction may change."""
 
-AGREEMENT = 0.6
+DOUBT = 0.12
+LEEWAY = 0.8
+VOTE = 8.0
 SHARPNESS = 12.0
-NOVELTY = 1.75
+NOVELTY = 1.5
 TRUST = 2.0
 REFERENCES = 2000
 """Examples that the density is taken over, at most."""
@@ -50,9 +54,17 @@ FEWEST = 50
 
 _MOST, _ASKED, _CORRECTED = 20_000, 3000, 600
 _FAR_SHARE = 0.8
-_SEEN = 0.01
 _FLOOR = 1e-9
 _FORMAT = "headrace-radius-1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """n corrections beside a question: cosine of the views [n], affinity of the scores [n], votes [n, L]."""
+
+    similarity: Floats
+    affinity: Floats
+    votes: Floats
 
 
 class Reach(Protocol):
@@ -62,14 +74,12 @@ class Reach(Protocol):
         """[d] what is compared of an embedding [d]."""
         ...
 
-    def margins(
-        self, similarity: Floats, affinity: Floats, view: Floats, scores: Mapping[str, float]
-    ) -> Floats:
-        """[n] of how well n corrections reach a question; those that do not are below 0.
+    def votes(self, view: Floats) -> Floats:
+        """[L] what the task's examples say of a view, by label: square roots, of length 1."""
+        ...
 
-        `similarity` [n] is the cosine of the views, `affinity` [n] that of the scores; `view` and `scores`
-        are the question's.
-        """
+    def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
+        """[n] of how well n corrections reach the question of `view` and `scores`; below 0 they do not."""
         ...
 
 
@@ -83,11 +93,14 @@ class Fixed:
         """The embedding as it is."""
         return embedding
 
-    def margins(
-        self, similarity: Floats, affinity: Floats, view: Floats, scores: Mapping[str, float]
-    ) -> Floats:
+    def votes(self, view: Floats) -> Floats:
+        """No examples, no votes."""
+        return np.zeros(0, np.float32)
+
+    def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
         """[n] cosine above the threshold."""
-        return np.where(affinity >= AGREEMENT, similarity - np.float32(self.cosine), np.float32(-1))
+        above = found.similarity - np.float32(self.cosine)
+        return np.where(agrees(found.similarity, found.affinity), above, np.float32(-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,31 +136,31 @@ class Radius:
         step = float(np.abs(views[kept]).max()) / 127
         packed = np.rint(views[kept] / step).astype(np.int8)
         references = {name: packed[y[kept] == k] for k, name in enumerate(names)}
-        far, threshold = _simulate(views, y, kept, packed * np.float32(step), share, random)
+        far, threshold = _simulate(views, y, kept, share, random)
         return cls(mean, references, step, far, threshold)
 
     def view(self, embedding: Floats) -> Floats:
         """[d] of length 1: the embedding without the task's mean."""
         return np.asarray(_views(embedding[None], self.mean)[0])
 
-    def margins(
-        self, similarity: Floats, affinity: Floats, view: Floats, scores: Mapping[str, float]
-    ) -> Floats:
-        """[n] of the measure above its threshold; -inf where the scores disagree or the distance is far."""
-        near = (affinity >= AGREEMENT) & (similarity >= self.far)
-        if self.threshold is None or not near.any():
-            return np.full(len(similarity), -np.inf, np.float32)
-        measured = _measure(similarity, affinity, self.density(view, scores))
-        return np.where(near, measured - np.float32(self.threshold), np.float32(-np.inf))
+    def votes(self, view: Floats) -> Floats:
+        """[L] square roots of the share of each label among the examples, weighted by exp(VOTE * cos)."""
+        if not len(self._starts):
+            return np.zeros(0, np.float32)
+        return np.asarray(_votes((self._matrix @ view)[None], self._starts)[0])
 
-    def density(self, view: Floats, scores: Mapping[str, float]) -> float:
-        """log of how densely examples of the question's own intent lie about it."""
-        total = 0.0
-        for label, probability in scores.items():
-            rows = self._unpacked.get(label) if probability >= _SEEN else None
-            if rows is not None:
-                total += probability * float(np.exp(SHARPNESS * (rows @ view)).sum())
-        return float(np.log(total / max(self._count, 1) + _FLOOR))
+    def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
+        """[n] of the measure above its threshold; -inf where the intents disagree or the distance is far."""
+        near = agrees(found.similarity, found.affinity) & (found.similarity >= self.far)
+        if self.threshold is None or not near.any():
+            return np.full(len(near), -np.inf, np.float32)
+        cosines = self._matrix @ view
+        voted = np.sqrt(found.votes @ _votes(cosines[None], self._starts)[0])
+        near &= agrees(found.similarity, found.affinity * voted)
+        weights = np.array([scores.get(name, 0.0) for name in self._names], np.float32)
+        density = _densities(cosines[None], weights[None], self._starts, np.array([len(cosines)]))
+        measured = _measure(found.similarity, found.affinity, density)
+        return np.where(near, measured - np.float32(self.threshold), np.float32(-np.inf))
 
     def to_json(self) -> dict[str, object]:
         """A JSON object, about 1.4 bytes a number of the references."""
@@ -171,12 +184,19 @@ class Radius:
             ) from error
 
     @cached_property
-    def _unpacked(self) -> dict[str, Floats]:
-        return {label: rows * np.float32(self.step) for label, rows in self.references.items()}
+    def _names(self) -> tuple[str, ...]:
+        return tuple(label for label, rows in self.references.items() if len(rows))
 
     @cached_property
-    def _count(self) -> int:
-        return sum(len(rows) for rows in self.references.values())
+    def _matrix(self) -> Floats:
+        """[R, d] the references of all labels, one label after another."""
+        rows = [self.references[name] for name in self._names] or [np.zeros((0, len(self.mean)), np.int8)]
+        return np.concatenate(rows) * np.float32(self.step)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        """[L] where each label's references begin."""
+        return np.cumsum([0, *(len(self.references[name]) for name in self._names)])[:-1]
 
 
 def affinity(scores: Floats, others: Floats) -> Floats:
@@ -184,35 +204,55 @@ def affinity(scores: Floats, others: Floats) -> Floats:
     return np.asarray(others @ scores)
 
 
+def agrees(similarity: Floats, affinity: Floats) -> NDArray[np.bool_]:
+    """Whether scores are as alike as the distance warrants, element by element."""
+    distance = np.maximum(1 - similarity, 0)
+    return np.asarray(affinity >= 1 - DOUBT - LEEWAY * distance**4)
+
+
 def _simulate(
-    views: Floats,
-    y: NDArray[np.intp],
-    kept: NDArray[np.intp],
-    references: Floats,
-    share: float,
-    random: np.random.Generator,
+    views: Floats, y: NDArray[np.intp], kept: NDArray[np.intp], share: float, random: np.random.Generator
 ) -> tuple[float, float | None]:
-    """The cosine that is far, and the threshold at which correcting a row changes `share` of the others."""
+    """The cosine that is far, and the threshold at which correcting a row changes `share` of the others.
+
+    `kept` are the rows that are references, label by label; a row is left out of what is said of it.
+    """
     scores = held_out_scores(views, y, int(y.max()) + 1)
     asked = random.permutation(len(views))[:_ASKED]
     corrected = random.permutation(len(views))[:_CORRECTED]
-    roots = np.sqrt(scores)
-    similarity, agreed = views[corrected] @ views[asked].T, roots[corrected] @ roots[asked].T
-    weights = np.where(scores >= _SEEN, scores, 0)[asked][:, y[kept]]
-    itself = asked[:, None] == kept[None, :]
-    measured = _measure(similarity, agreed, _densities(views[asked], references, weights, itself))
+    seen, starts = np.unique(y[kept], return_index=True)
+    said, known = _seen_by(views, kept, asked), _seen_by(views, kept, corrected)
+    density = _densities(said, scores[asked][:, seen], starts, np.isfinite(said).sum(1))
+    similarity, roots = views[corrected] @ views[asked].T, np.sqrt(scores)
+    agreed = roots[corrected] @ roots[asked].T
+    voted = np.sqrt(_votes(known, starts) @ _votes(said, starts).T)
     other = corrected[:, None] != asked[None, :]
     far = float(np.quantile(similarity[other], _FAR_SHARE))
-    measured[(agreed < AGREEMENT) | (similarity < far)] = -np.inf
+    reached = agrees(similarity, agreed * voted) & (similarity >= far)
+    measured = np.where(reached, _measure(similarity, agreed, density), -np.inf)
     return far, _exceeded_by(share, measured[other])
 
 
-def _densities(views: Floats, references: Floats, weights: Floats, itself: NDArray[np.bool_]) -> Floats:
-    """[n] log densities as `Radius.density` has them, a row that is a reference left out of its own."""
-    kernel = np.exp(np.float32(SHARPNESS) * (views @ references.T)) * weights
-    kernel[itself] = 0
-    count = len(references) - itself.sum(1)
-    return np.asarray(np.log(kernel.sum(1) / np.maximum(count, 1) + _FLOOR), dtype=np.float32)
+def _seen_by(views: Floats, kept: NDArray[np.intp], rows: NDArray[np.intp]) -> Floats:
+    """[n, R] cosines of rows with the references; -inf where a reference is the row itself."""
+    cosines = views[rows] @ views[kept].T
+    cosines[rows[:, None] == kept[None, :]] = -np.inf
+    return np.asarray(cosines)
+
+
+def _votes(cosines: Floats, starts: NDArray[np.intp]) -> Floats:
+    """[n, L] square roots of label shares among references with these cosines [n, R]."""
+    given = np.add.reduceat(np.exp(np.float32(VOTE) * cosines), starts, axis=1)
+    return np.asarray(np.sqrt(given / given.sum(1, keepdims=True)), dtype=np.float32)
+
+
+def _densities(cosines: Floats, scores: Floats, starts: NDArray[np.intp], count: NDArray[np.intp]) -> Floats:
+    """[n] log of how densely examples of each question's own intent lie about it.
+
+    `cosines` [n, R] with the references, `scores` [n, L] of their labels, `count` [n] of references that count.
+    """
+    given = np.add.reduceat(np.exp(np.float32(SHARPNESS) * cosines), starts, axis=1)
+    return np.asarray(np.log((given * scores).sum(1) / np.maximum(count, 1) + _FLOOR), dtype=np.float32)
 
 
 def _exceeded_by(share: float, measured: Floats) -> float | None:
@@ -222,7 +262,7 @@ def _exceeded_by(share: float, measured: Floats) -> float | None:
     return float(ranked[min(int(share * len(ranked)), finite - 1)]) if finite else None
 
 
-def _measure(similarity: Floats, agreed: Floats, density: Floats | float) -> Floats:
+def _measure(similarity: Floats, agreed: Floats, density: Floats) -> Floats:
     trusted = TRUST * np.log(np.maximum(agreed, np.float32(_FLOOR)))
     return np.asarray(SHARPNESS * similarity - NOVELTY * density + trusted, dtype=np.float32)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from headrace.errors import InputError
-from headrace.records import Clock, Feedback, IdMaker, Verdict, random_id, utc_now
+from headrace.records import Answer, Clock, Feedback, IdMaker, Verdict, random_id, utc_now
 from headrace.store import Store
 
 _LONGEST_LIST = 20
@@ -34,7 +34,24 @@ def record(
     answer (another channel's answer reads like an id that nobody has), InputError with `field` for the rest.
     """
     answer = store.answers.get(answer_id, channel=channel)
-    said = Feedback(
+    said = checked(answer, verdict, label, person, labels=labels, salt=salt, clock=clock, ids=ids)
+    store.feedback.add(said)
+    return said
+
+
+def checked(
+    answer: Answer,
+    verdict: str,
+    label: str | None = None,
+    person: str | None = None,
+    *,
+    labels: Sequence[str],
+    salt: bytes = b"",
+    clock: Clock = utc_now,
+    ids: IdMaker = random_id,
+) -> Feedback:
+    """What somebody said of `answer`, checked like `record` and not stored yet; raises InputError."""
+    return Feedback(
         id=ids("fb"),
         answer=answer.id,
         channel=answer.channel,
@@ -45,8 +62,6 @@ def record(
         at=clock(),
         person=None if person is None else pseudonym(person, salt),
     )
-    store.feedback.add(said)
-    return said
 
 
 def known_label(label: str, labels: Sequence[str]) -> str:

@@ -149,7 +149,7 @@ class Trainer:
         """How far a correction reaches, learned from examples as the graph that will serve embeds them."""
         if not self.recipe.memory.enabled or self.recipe.memory.radius is not None:
             return {}
-        drawn = random.Random(self.recipe.seed).sample(examples, min(REFERENCES, len(examples)))  # noqa: S311
+        drawn = random.Random(self.recipe.seed).sample(examples, min(REFERENCES, len(examples)))
         texts = [example.text for example in drawn]
         paths = {name: self.store.artifacts.path(digest) for name, digest in files.items()}
         stage = counting(self.progress, "how far a correction reaches", len(texts))

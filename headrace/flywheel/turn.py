@@ -7,6 +7,7 @@ by running it again.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +23,15 @@ from headrace.evaluation.judgement import Judgement
 from headrace.flywheel.judging import Bench, Judged
 from headrace.flywheel.trainer import Progress, Trainer
 from headrace.recipe import Recipe
-from headrace.records import Adapter, Clock, Event, Example, IdMaker
+from headrace.records import Adapter, Clock, Event, Example, IdMaker, content_id
 from headrace.release.gate import Decision, decide, decide_shared, prefer_own
 from headrace.release.promote import promote, refuse
 from headrace.serving.engine import Engine
 from headrace.store import Store, TurnState
 from headrace.store.lock import only_one
+
+NO_NEWS = "Nothing new: the examples, the recipe and the held-out rows are what they were."
+SERVES = "Nothing new: this adapter serves there already."
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,20 @@ class Flywheel:
     def release(
         self, adapter: Adapter, channels: Sequence[str], *, judged: Mapping[str, Judged] | None = None
     ) -> list[PairTurn]:
-        """Pass an adapter through the gate on the rows held out of `channels`; release it where it may go."""
+        """Pass an adapter through the gate on the rows held out of `channels`; release it where it may go.
+
+        Where it serves already nothing is done, so that a command that was cut off may be given again.
+        """
         challengers = judged or self.judge(adapter, channels)
+        fresh = [c for c in channels if not self._serves(adapter, c)]
+        made = {pair.channel: pair for pair in self._pass(adapter, fresh, challengers)}
+        return [made.get(c) or _unchanged(adapter, c, challengers[c], SERVES) for c in channels]
+
+    def _pass(
+        self, adapter: Adapter, channels: Sequence[str], challengers: Mapping[str, Judged]
+    ) -> list[PairTurn]:
+        if not channels:
+            return []
         champions = self._champions(adapter.task, channels)
         decisions = self._decide(adapter, channels, challengers, champions)
         self._carry_out(adapter, decisions)
@@ -146,12 +162,8 @@ class Flywheel:
         """Release where the adapter neither serves nor was refused on the same rows."""
         same = [c for c in judged if self._serves(adapter, c) or self._refused(adapter, c, judged[c])]
         fresh = [c for c in judged if c not in same]
-        results = self.release(adapter, fresh, judged=judged) if fresh else []
-        for channel in same:
-            now = judged[channel].judgement
-            said = "Nothing new: the examples, the recipe and the held-out rows are what they were."
-            results.append(PairTurn(adapter.task, channel, said, False, adapter, now, now))
-        return results
+        results = self._pass(adapter, fresh, judged)
+        return results + [_unchanged(adapter, channel, judged[channel], NO_NEWS) for channel in same]
 
     def _refused(self, adapter: Adapter, channel: str, judged: Judged) -> bool:
         events = self.store.history.events(adapter.task, channel, limit=50)
@@ -164,14 +176,22 @@ class Flywheel:
         alone = len(self.recipe.channels_of(task)) == 1
         if not self.recipe.train.own_adapters or alone or len({row.label for row in rows}) < 2:
             return None
-        own = self.judge(self.train(task, channel, start=shared), [channel])[channel]
+        try:
+            trained = self.train(task, channel, start=shared)
+        except TrainingError as error:
+            self._note("shared adapter", task, channel, error.message, {"adapter": shared.id})
+            return None
+        own = self.judge(trained, [channel])[channel]
         decision = prefer_own(own.outcomes, on_shared.outcomes, confidence=self.recipe.gate.confidence)
         kind = "own adapter" if decision.released else "shared adapter"
-        evidence = {"adapter": own.adapter.id, **decision.evidence}
-        self.store.history.add(
-            Event(self.ids("evt"), kind, task, channel, decision.reason, evidence, self.clock())
-        )
+        evidence = {"adapter": own.adapter.id, "shared": shared.id, **decision.evidence}
+        self._note(kind, task, channel, decision.reason, evidence)
         return own if decision.released else None
+
+    def _note(self, kind: str, task: str, channel: str, said: str, evidence: Mapping[str, object]) -> None:
+        """Write a choice down; the same choice for the same reasons is one line, however often it is made."""
+        name = content_id("evt", kind, task, channel, said, json.dumps(evidence, sort_keys=True))
+        self.store.history.add(Event(name, kind, task, channel, said, evidence, self.clock()))
 
     def _decide(
         self,
@@ -246,6 +266,10 @@ class Flywheel:
         released = sum(pair.released for pair in pairs)
         message = f"Turn: {released} of {len(pairs)} (task, channel) got a new release."
         self.store.history.add(Event(self.ids("evt"), "turn", None, None, message, said, self.clock()))
+
+
+def _unchanged(adapter: Adapter, channel: str, judged: Judged, said: str) -> PairTurn:
+    return PairTurn(adapter.task, channel, said, False, adapter, judged.judgement, judged.judgement)
 
 
 def _rows_of(adapter: Adapter) -> int:

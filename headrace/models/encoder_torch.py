@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as functional
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from headrace.errors import ArtifactError
 from headrace.models.base import BaseFolder
 from headrace.models.delta import MODULES, Delta
 
@@ -53,12 +55,26 @@ class Encoder:
 
     @classmethod
     def load(cls, base: BaseFolder, dtype: torch.dtype) -> Encoder:
-        """Read model.safetensors; names may carry the model's prefix (`bert.`)."""
-        config = base.config
-        raw = load_file(base.path / "model.safetensors")
+        """Read model.safetensors; names may carry the model's prefix (`bert.`).
+
+        Raises ArtifactError where it is damaged or lacks a layer.
+        """
+        config, path = base.config, base.path / "model.safetensors"
+        try:
+            raw = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(
+                f"the base's weights cannot be read: {error}.", where=str(path), cure="Copy the base again."
+            ) from error
         weights = {
             _bare(name): tensor.to(dtype) for name, tensor in raw.items() if tensor.is_floating_point()
         }
+        if f"encoder.layer.{base.layers - 1}.output.dense.weight" not in weights:
+            raise ArtifactError(
+                f"the base's weights lack some of the {base.layers} layers that config.json names.",
+                where=str(path),
+                cure="Copy the base again.",
+            )
         roberta = "roberta" in str(config["model_type"])
         return cls(
             weights,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def _fit(
     centre = embeddings.mean(axis=0) if start is None else np.zeros(embeddings.shape[1], np.float32)
     problem = _Problem(
         np.ascontiguousarray((embeddings - centre) * np.float32(scale)),
-        weighted(counts, columns.idf)[:, columns.keys],
+        _words(counts, columns),
         y,
         weights,
         options.strength,
@@ -89,8 +90,7 @@ def _fit(
     mask = _mask(fitted, problem, columns, options.weights)
     if not mask.all():
         columns = _pruned_idf(columns, mask, start)
-        words = weighted(counts, columns.idf)[:, columns.keys]
-        problem = replace(problem, words=words, mask=mask)
+        problem = replace(problem, words=_words(counts, columns), mask=mask)
         fitted[problem.width : -1] *= mask
         fitted = minimise(problem, fitted.ravel(), rounds=25).reshape(problem.start.shape)
     return _head(fitted, problem, columns, labels, options, scale, centre)
@@ -137,10 +137,9 @@ class _Problem:
     def width(self) -> int:
         return int(self.x.shape[1])
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "turned", self.words.T.tocsr())
-
-    turned: sparse.csr_matrix = None
+    @cached_property
+    def turned(self) -> sparse.csr_matrix:
+        return sparse.csr_matrix(self.words.T)
 
     def __call__(self, flat: Floats) -> tuple[float, Floats]:
         """Objective over `strength` and its gradient."""
@@ -163,6 +162,10 @@ class _Problem:
             gradient[d:-1] *= self.mask
         penalty = 0.5 * self.strength * float(np.vdot(moved, moved))
         return loss + penalty, gradient.ravel()
+
+
+def _words(counts: sparse.csr_matrix, columns: _Columns) -> sparse.csr_matrix:
+    return sparse.csr_matrix(weighted(counts, columns.idf)[:, columns.keys])
 
 
 def _columns(counts: sparse.csr_matrix, labels: tuple[str, ...], start: Head | None) -> _Columns:

@@ -28,6 +28,8 @@ from headrace.models.adapter import Floats
 from headrace.models.encoder_torch import Factors, mean_pool
 from headrace.models.methods import Job
 from headrace.models.prefix_torch import Prefix, pad_states, pool_batches
+from headrace.store.artifacts import write_synced
+from headrace.store.failures import disk_errors
 
 WARM_UP, DECAY, DROPOUT, PATIENCE = 0.05, 0.01, 0.1, 2
 SPREAD = 5.0
@@ -189,12 +191,15 @@ class Trainer:
             state = self.optimiser.state[parameter]
             tensors |= {f"now.{name}": parameter.detach(), f"step.{name}": state["step"]}
             tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        safetensors.torch.save_file(tensors, scratch, {"scores": json.dumps(self.scores)})
-        with open(scratch, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
+        content = safetensors.torch.save(tensors, {"scores": json.dumps(self.scores)})
+        scratch = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+        with disk_errors(str(path.parent)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write_synced(scratch, content)
+                os.replace(scratch, path)
+            finally:
+                scratch.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         path = self._file()

@@ -27,6 +27,7 @@ from torch import Tensor
 from headrace.models.base import BaseFolder, tokenise
 from headrace.models.delta import Delta
 from headrace.models.encoder_torch import Encoder, factors_of, fast_dtype, mean_pool
+from headrace.store.failures import disk_errors
 
 ROWS, STEP, CHUNK = 32, 8, 1024
 _KEY = np.dtype([("digest", "S32"), ("tokens", "<u4")])
@@ -214,14 +215,15 @@ class _Store:
         return values[start] if end < 0 else values[start:end]
 
     def add(self, rows: Sequence[tuple[str, NDArray[Any]]]) -> None:
-        """Write one chunk and have it at once."""
+        """Write one chunk and have it at once; raises StoreFull or StoreError where it cannot be written."""
         states = rows[0][1].ndim == 2
         keys = np.array([(_digest(text), len(value) if states else 0) for text, value in rows], _KEY)
         values = np.concatenate([value for _, value in rows]) if states else np.stack([v for _, v in rows])
-        self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{hashlib.sha256(keys.tobytes()).hexdigest()[:24]}.keys"
-        _write(target.with_suffix(".npy"), values)
-        _write(target, keys)
+        with disk_errors(str(self.folder)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(target.with_suffix(".npy"), values)
+            _write(target, keys)
         self._take(target)
 
     def _take(self, path: Path) -> None:
@@ -239,8 +241,11 @@ def _digest(text: str) -> bytes:
 
 def _write(path: Path, array: NDArray[Any]) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(scratch, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    try:
+        with open(scratch, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import saxpy
+from scipy.linalg import get_blas_funcs
 
 Floats = NDArray[np.float32]
 Objective = Callable[[Floats], tuple[float, Floats]]
 MEMORY = 6
+_add: Callable[..., Floats] = get_blas_funcs("axpy", dtype=np.float32)
 
 
 @dataclass
@@ -30,7 +31,7 @@ class _Curvature:
         q, kept = gradient.copy(), []
         for step, change in zip(reversed(self.steps), reversed(self.changes), strict=True):
             share = float(step @ q) / float(step @ change)
-            q = saxpy(change, q, a=-share)
+            q = _add(change, q, a=-share)
             kept.append(share)
         if self.steps:
             last, change = self.steps[-1], self.changes[-1]
@@ -38,7 +39,7 @@ class _Curvature:
         else:
             q *= np.float32(10 / max(1e-12, float(np.linalg.norm(gradient))))
         for step, change, share in zip(self.steps, self.changes, reversed(kept), strict=True):
-            q = saxpy(step, q, a=share - float(change @ q) / float(step @ change))
+            q = _add(step, q, a=share - float(change @ q) / float(step @ change))
         return -q
 
     def learn(self, step: Floats, change: Floats) -> None:
@@ -76,8 +77,8 @@ def _search(
     direction = curvature.direction(gradient)
     slope, length = float(gradient @ direction), 1.0
     for _ in range(20):
-        step = np.float32(length) * direction
-        next_value, next_gradient = objective(point + step)
+        step = np.asarray(np.float32(length) * direction, dtype=np.float32)
+        next_value, next_gradient = objective(np.asarray(point + step, dtype=np.float32))
         if next_value <= value + 1e-4 * length * slope:
             break
         length *= 0.4

@@ -5,13 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.data.mask import Masker
-from headrace.errors import NotServed
+from headrace.errors import InputError, NotServed
 from headrace.feedback.memory import Memory
 from headrace.recipe import Recipe
 from headrace.records import Answer, Clock, IdMaker
 from headrace.serving.engine import Ask, Engine, Scored
 from headrace.serving.live import Live
 from headrace.store import Store
+
+
+def refuse_no_texts(texts: Sequence[str]) -> None:
+    """Raise InputError, naming the text by its number, for what cannot be asked or stored."""
+    if isinstance(texts, str):
+        raise InputError(
+            "one text stands where a list of texts belongs.", field="texts", cure="Write [text]."
+        )
+    for number, text in enumerate(texts, start=1):
+        wrong = _wrong(text)
+        if wrong:
+            said = f"it {wrong}."
+            raise InputError(said, where=f"text {number}", field="texts", cure="Correct it or leave it out.")
+
+
+def _wrong(text: str) -> str:
+    if not text.strip():
+        return "is empty"
+    if "\x00" in text:
+        return "holds a NUL character"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "holds half a character (a lone surrogate)"
+    return ""
 
 
 class Answerer:
@@ -25,7 +50,11 @@ class Answerer:
         self._version = -1
 
     def answer(self, texts: Sequence[str], *, task: str, channel: str) -> list[Answer]:
-        """One stored answer a text, in order; raises NotServed before the first release."""
+        """One stored answer a text, in order.
+
+        Raises NotServed before the first release, InputError where a text is none.
+        """
+        refuse_no_texts(texts)
         self._follow()
         masked = [self._mask(channel, text) for text in texts]
         scored = [

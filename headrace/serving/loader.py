@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from headrace.errors import ArtifactError
@@ -40,6 +40,7 @@ def load_bank(
             raise ArtifactError(f"adapter {name} is released and has no record.")
         files = records[name].files
         paths = {file: artifact_path(digest) for file, digest in files.items()}
+        _check_whole(name, paths, files, shelf.opened)
         loaded[name] = shelf.adapter(name, paths, files)
     return Bank.of(router, {name: loaded[name] for name in sorted(router.serving())}, previous)
 
@@ -49,6 +50,11 @@ class Shelf:
 
     def __init__(self, encoders: Mapping[EncoderKey, Encoder] | None = None, *, threads: int = 1) -> None:
         self._encoders, self._threads = dict(encoders or {}), threads
+
+    @property
+    def opened(self) -> set[str]:
+        """The digests of the files that are open already."""
+        return {digest for key in self._encoders for digest in key}
 
     def adapter(self, name: str, files: Files, digests: Mapping[str, str]) -> Loaded:
         """The adapter in `files`, of which `digests` has the SHA-256 each; raises ArtifactError."""
@@ -70,6 +76,17 @@ class Shelf:
             same = (e.graph for known, e in self._encoders.items() if known[0] == key[0])
             self._encoders[key] = Encoder.open(files, self._threads, graph=next(same, None))
         return key, self._encoders[key]
+
+
+def _check_whole(name: str, files: Files, digests: Mapping[str, str], opened: Collection[str]) -> None:
+    """Raise ArtifactError where a file is not what it was: a changed bit would answer, only wrongly."""
+    for file, digest in digests.items():
+        if digest not in opened and _digest(files, file) != digest:
+            raise ArtifactError(
+                f"{file} is damaged.",
+                where=f"adapter {name}",
+                cure="Train again, or restore a backup: headrace restore BACKUP",
+            )
 
 
 def digests_of(files: Files) -> dict[str, str]:

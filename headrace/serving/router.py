@@ -33,7 +33,7 @@ class Router:
         if found is None:
             raise NotServed(
                 f"no adapter answers {task!r} for channel {channel!r} yet.",
-                cure="It begins with the task's first release.",
+                cure="It begins with the first release: headrace turn",
             )
         return found
 

@@ -83,7 +83,9 @@ class _Reader:
     def __call__(self, name: str) -> Array:
         full = self._prefix + name
         if full not in self._names:
-            raise ArtifactError(f"the tensor {full!r} is missing.", where=str(self._path))
+            raise ArtifactError(
+                f"the tensor {full!r} is missing.", where=str(self._path), cure="Copy the base again."
+            )
         return np.ascontiguousarray(self._file.get_tensor(full), dtype=np.float32)
 
     def norm(self, name: str) -> tuple[Array, Array]:

@@ -61,8 +61,12 @@ class Store:
                 _check_file(path, artifacts, create)
             url = f"sqlite:///{path}"
         database = Database(url, busy_seconds=busy_seconds)
-        database.upgrade()
-        artifacts.sweep(time.time())
+        try:
+            database.upgrade()
+            artifacts.sweep(time.time())
+        except BaseException:
+            database.close()
+            raise
         return cls(database, artifacts)
 
     @contextmanager
@@ -95,7 +99,8 @@ class Store:
 def _check_file(path: Path, artifacts: Artifacts, create: bool) -> None:
     """Whether there is a store at `path` or may be one from now on."""
     if not create and not path.is_file():
-        raise NotFound(f"no store at {path}.", cure="Run: headrace init")
+        lost = "Restore a backup into another folder: headrace restore BACKUP --project DIR"
+        raise NotFound(f"no store at {path}.", cure=lost if any(artifacts) else "Run: headrace init")
     # An empty file is a store whose creation was cut off, unless something was made with it.
     if path.is_file() and not path.stat().st_size and not _log_of(path) and any(artifacts):
         raise StoreError(

@@ -1,6 +1,6 @@
 """One file that holds a whole store, taken while others write, and restored into either database.
 
-A backup is a tar: `headrace.yaml`, the schema's revision, a JSON Lines file a table, and the artifacts. All
+A backup is a tar: `headrace.yaml`, a JSON Lines file a table, the artifacts, and the schema's revision. All
 tables are read in one transaction, so it equals one committed state; artifacts never change, so they need no
 such care.
 """
@@ -77,10 +77,11 @@ def _write(path: Path, database: Database, artifacts: Artifacts, recipe: str) ->
     with open(path, "xb") as file:
         with tarfile.open(fileobj=file, mode="w") as tar:
             _add(tar, RECIPE, io.BytesIO(recipe.encode()))
-            _add(tar, SCHEMA, io.BytesIO((database.revision() or "").encode()))
             _add_tables(tar, database)
             for digest in artifacts:
                 tar.add(artifacts.path(digest), f"artifacts/{digest}")
+            # Last, so that a file that was cut short lacks it.
+            _add(tar, SCHEMA, io.BytesIO((database.revision() or "").encode()))
         file.flush()
         os.fsync(file.fileno())
 

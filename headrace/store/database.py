@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,15 +68,19 @@ class Database:
             found: str | None = _migration(connection).get_current_revision()
         return found
 
+    def is_current(self) -> bool:
+        """Whether its tables are of this version; raises StoreError where a newer Headrace wrote them."""
+        found = self.revision()
+        check_known(found, self.where)
+        return found == _revisions()[0]
+
     def upgrade(self) -> None:
         """Create the tables or bring them to this version; a no-op where they are there already.
 
         Raises StoreError where a newer Headrace has written the store.
         """
-        found = self.revision()
-        if found == newest_revision():
+        if self.is_current():
             return
-        check_known(found, self.where)
         scripts = _scripts()
         with database_errors(self.where), self.engine.connect() as connection:
             scripts.attributes["connection"] = connection
@@ -86,15 +91,9 @@ class Database:
         self.engine.dispose()
 
 
-def newest_revision() -> str | None:
-    """The schema that this version of Headrace writes."""
-    return ScriptDirectory.from_config(_scripts()).get_current_head()
-
-
 def check_known(revision: str | None, where: str) -> None:
     """Raises StoreError where this version of Headrace does not know the schema `revision`."""
-    known = {script.revision for script in ScriptDirectory.from_config(_scripts()).walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in _revisions():
         raise StoreError(
             f"a newer Headrace has written this (schema {revision}).",
             where=where,
@@ -116,6 +115,12 @@ def _scripts() -> Config:
     scripts = Config()
     scripts.set_main_option("script_location", str(MIGRATIONS))
     return scripts
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Every schema that this version of Headrace knows, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_scripts()).walk_revisions())
 
 
 def _migration(connection: Connection) -> MigrationContext:

@@ -16,6 +16,7 @@ from headrace.records import Channel
 from headrace.serving.batcher import Batcher
 from headrace.serving.engine import Engine
 from headrace.serving.live import Live
+from headrace.web.ports import NoMemory
 from headrace.web.service import Limits, Neighbours, Service
 
 
@@ -31,7 +32,7 @@ def assembled(project: Project) -> Iterator[Service]:
         channel=following.channel,
         labels=following.labels,
         batcher=batcher,
-        memory=memory,
+        memory=memory if project.recipe.memory.enabled else NoMemory(),
         mask=following.mask,
         ready=lambda: live.ready,
         reload=live.reload,
@@ -52,6 +53,7 @@ class Following:
         self._project = project
         self._path = project.folder / RECIPE
         self._seen = self._stamp()
+        self._read = project.recipe
 
     @property
     def recipe(self) -> Recipe:
@@ -60,10 +62,10 @@ class Following:
         if stamp != self._seen:
             self._seen = stamp
             try:
-                self._project.recipe = recipes.read(self._path)
+                self._read = self._project.recipe = recipes.read(self._path)
             except HeadraceError:
-                return self._project.recipe
-        return self._project.recipe
+                return self._read
+        return self._read
 
     def channel(self, name: str) -> Channel:
         """The channel called `name`; raises NotFound."""

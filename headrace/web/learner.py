@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 from headrace.errors import NotServed, ServerFull
 from headrace.records import Feedback
@@ -16,51 +16,55 @@ _WINDOW = 32  # corrections embedded at a time: one batch
 _OVERLAP = 64  # numbers read again, since of two transactions the one that began first may end last
 
 
-class Learner:
-    """Teaches each correction once, in the order in which they came. Safe from several threads.
+@dataclass
+class _Known:
+    """The ids of corrections that the memory has, and the number up to which the store was read."""
 
-    What is learned is the text as stored, private details masked: a restart learns the same.
+    ids: set[str] = field(default_factory=set)
+    cursor: int = 0
+
+
+class Learner:
+    """Teaches corrections in the order in which they came. Safe from several threads.
+
+    What is learned is the text as stored, private details masked: a restart learns the same. Two threads may
+    teach one correction at the same time, which changes nothing: the memory knows it by its id.
     """
 
     def __init__(self, store: Store, batcher: Submits, memory: Memory, *, seconds: float = 30) -> None:
         self._store, self._batcher, self._memory, self._seconds = store, batcher, memory, seconds
-        self._lock = threading.Lock()
-        self._learned: set[str] = set()
-        self._cursor = 0
+        self._known = _Known()
 
     def learn(self, feedback: Feedback) -> None:
         """Let a correction that is in the store count now; other feedback changes no answer.
 
-        Raises ServerFull and NotServed; `catch_up` then comes back to it.
+        Raises ServerFull; `catch_up` then comes back to it.
         """
-        with self._lock:
-            if feedback.id not in self._learned and feedback.label is not None:
-                self._teach(feedback, self._batcher.submit(_ask(feedback)))
+        if feedback.label is not None:
+            known = self._known  # before the ask: what an older release embedded is not known to the next
+            self._teach(feedback, self._batcher.submit(_ask(feedback)), known)
 
     def catch_up(self) -> int:
         """Learn what the store has and the memory has not; says how many. Raises ServerFull."""
-        count = 0
-        with self._lock:
-            while numbered := self._store.feedback.after(max(0, self._cursor - _OVERLAP)):
-                fresh = [f for _, f in numbered if f.label is not None and f.id not in self._learned]
-                count += self._teach_all(fresh)
-                if numbered[-1][0] == self._cursor:
-                    break
-                self._cursor = numbered[-1][0]
+        known, count = self._known, 0
+        while numbered := self._store.feedback.after(max(0, known.cursor - _OVERLAP)):
+            fresh = [f for _, f in numbered if f.label is not None and f.id not in known.ids]
+            count += self._teach_all(fresh, known)
+            if numbered[-1][0] == known.cursor:
+                break
+            known.cursor = numbered[-1][0]
         return count
 
     def again(self) -> None:
         """Forget what was learned: after a release the same text may have another embedding."""
-        with self._lock:
-            self._learned.clear()
-            self._cursor = 0
+        self._known = _Known()
 
-    def _teach_all(self, corrections: Sequence[Feedback]) -> int:
+    def _teach_all(self, corrections: Sequence[Feedback], known: _Known) -> int:
         count = done = 0
         while done < len(corrections):
             futures = self._submit(corrections[done : done + _WINDOW])
             for future in futures:
-                count += self._teach(corrections[done], future)
+                count += self._teach(corrections[done], future, known)
                 done += 1
         return count
 
@@ -73,7 +77,7 @@ class Learner:
             return futures
         return futures
 
-    def _teach(self, feedback: Feedback, future: Future[Scored]) -> bool:
+    def _teach(self, feedback: Feedback, future: Future[Scored], known: _Known) -> bool:
         try:
             scored = future.result(self._seconds)
         except NotServed:
@@ -87,7 +91,7 @@ class Learner:
             feedback.label or "",
             feedback.id,
         )
-        self._learned.add(feedback.id)
+        known.ids.add(feedback.id)
         return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ Embedding = npt.NDArray[np.float32]
 class Submits(Protocol):
     """Takes asks of all channels and answers them in batches."""
 
-    def submit(self, ask: Ask) -> Future[Any]:  # of Scored; a Future is invariant, so not said in its type
-        """A future of a Scored that may fail with NotServed or ServerFull; raises ServerFull."""
+    def submit(self, ask: Ask) -> Future[Scored]:
+        """A future that may fail with NotServed or ServerFull; raises ServerFull."""
         ...
 
 
@@ -60,6 +60,28 @@ class Memory(Protocol):
     ) -> None:
         """Let a correction count from now on; the same `feedback_id` again takes the place of the first."""
         ...
+
+
+class NoMemory:
+    """The memory of a recipe that switched it off: corrections wait for the next turn."""
+
+    def recall(
+        self, task: str, channel: str, text: str, embedding: Embedding, scores: Mapping[str, float], /
+    ) -> None:
+        """Nothing decides but the adapter."""
+
+    def learn(
+        self,
+        task: str,
+        channel: str,
+        text: str,
+        embedding: Embedding,
+        scores: Mapping[str, float],
+        label: str,
+        feedback_id: str,
+        /,
+    ) -> None:
+        """Nothing is learned."""
 
 
 Mask = Callable[[str, str], str]

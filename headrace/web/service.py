@@ -8,7 +8,6 @@ masked.
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import structlog
 from headrace.channels.keys import KeyRing
 from headrace.channels.quotas import Quotas, Taken
 from headrace.errors import HeadraceError, InputError, NotFound, ServerFull, Unauthorized
-from headrace.records import Answer, Channel, Clock, Feedback, IdMaker, content_id, random_id, utc_now
+from headrace.feedback.record import checked
+from headrace.records import Answer, Channel, Clock, Feedback, IdMaker, random_id, utc_now
 from headrace.serving.engine import Ask, Scored
 from headrace.store import Reply, Store
 from headrace.web.learner import Learner
@@ -145,7 +145,15 @@ class Service:
         Raises NotFound where the channel has no such answer, InputError naming the field, StoreError.
         """
         answer = await asyncio.to_thread(self._with.store.answers.get, said.answer, channel=channel.name)
-        feedback = self._judged(answer, said)
+        feedback = checked(
+            answer,
+            said.verdict,
+            said.label,
+            said.person,
+            labels=self._with.labels(answer.task),
+            clock=self._clock,
+            ids=self._ids,
+        )
         reply = _reply(claim, render(feedback))
         entry = Entry(feedback.at, feedback=feedback, claim=claim, reply=reply)
         earlier = await asyncio.wrap_future(self.writer.put(entry))
@@ -195,30 +203,6 @@ class Service:
         )
         return Given(answer, best(scores, _SCORES))
 
-    def _judged(self, answer: Answer, said: Said) -> Feedback:
-        if (said.label is not None) != (said.verdict == "correction"):
-            cure = "Add it." if said.label is None else "Leave it out, or send the verdict `correction`."
-            raise InputError("a correction has a label, and nothing else has.", field="label", cure=cure)
-        if said.label is not None:
-            check_label(said.label, self._with.labels(answer.task))
-        return Feedback(
-            id=self._ids("fb"),
-            answer=answer.id,
-            channel=answer.channel,
-            task=answer.task,
-            text=answer.text,
-            verdict=said.verdict,
-            label=said.label,
-            at=self._clock(),
-            person=self._person(answer.channel, said.person),
-        )
-
-    def _person(self, channel: str, person: str | None) -> str | None:
-        """A person as stored: an id that is itself a private detail gives way to its hash."""
-        if person is None or self._with.mask(channel, person) == person:
-            return person
-        return content_id("person", channel, person)
-
     def _learn(self, feedback: Feedback) -> None:
         try:
             self._learner.learn(feedback)
@@ -232,15 +216,6 @@ class Service:
 
     def _quota_of(self, channel: str) -> int | None:
         return self._with.channel(channel).daily_quota
-
-
-def check_label(label: str, known: Sequence[str]) -> None:
-    """Raise InputError, with the nearest, where a correction names a label that the task does not have."""
-    if label in known:
-        return
-    near = difflib.get_close_matches(label, known, n=1, cutoff=0.4)
-    cure = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known)[:20])}."
-    raise InputError("the task has no such label.", field="label", cure=cure)
 
 
 def _task(channel: Channel, task: str | None) -> str:

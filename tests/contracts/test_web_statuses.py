@@ -446,6 +446,22 @@ def _wait_for(happened: Any) -> None:
     raise AssertionError("it did not happen")
 
 
+def test_corrections_are_learned_again_after_a_release_and_not_otherwise(stand: Stand) -> None:
+    """A release may give the same text another embedding."""
+    answers = [stand.ask(f"q{n}").json["answers"][0]["id"] for n in range(100)]
+    for answer in answers:
+        said = {"answer": answer, "verdict": "correction", "label": "refund"}
+        assert stand.post("/v1/feedback", said).status == 200
+    for _ in range(5):
+        stand.service._watch.look()
+    ids = [feedback.id for feedback in stand.store.feedback.list()]
+    assert sorted(set(stand.memory.learned)) == sorted(ids)
+    assert stand.memory.learned.count(ids[0]) <= 2, "by the request, and by a look at the same moment"
+    stand.memory.learned.clear()
+    release(stand.store)
+    _wait_for(lambda: set(stand.memory.learned) == set(ids))
+
+
 def test_corrections_are_learned_before_the_first_answer_of_a_new_server(sqlite_store: Store) -> None:
     with standing(sqlite_store) as first:
         ids = [first.ask(f"q{n}").json["answers"][0]["id"] for n in range(70)]

@@ -195,9 +195,9 @@ def _kills(folder: Path, times: int) -> None:
                 client.result()
         _compare(folder, acknowledged)
     with process(folder) as (_, url, key):
-        client = Client(url, key)
+        again = Client(url, key)
         for path, idempotency_key, body, first in rng.sample(acknowledged, 30):
-            assert client.post(path, body, idempotency_key)[::2] == (200, first)
+            assert again.post(path, body, idempotency_key)[::2] == (200, first)
 
 
 def _hammer(url: str, key: str, name: str, acknowledged: list[tuple[str, str, object, bytes]]) -> None:

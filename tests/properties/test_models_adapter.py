@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import sparse
 
 from headrace.errors import ArtifactError
 from headrace.models.adapter import Head, eight_bits
 from headrace.models.delta import CONFIG_FILE, MODULES, WEIGHTS_FILE, Delta
+from headrace.models.joint import _Problem
 from headrace.models.ngrams import NgramOptions, grams
 
 TEXT = st.text(max_size=12)
@@ -59,6 +61,7 @@ def test_save_then_load_is_identical(seed: int, labels: int, keys: int, packed: 
     data = head.to_bytes()
     again = Head.from_bytes(data)
     assert same(head, again)
+    assert (b"dense_scale" in data) is packed, "8 bits where that loses nothing"
     assert again.to_bytes() == data
 
 
@@ -107,7 +110,8 @@ def test_word_logits_are_what_their_definition_says(rows: list[tuple[str, list[i
     for row in range(len(rows)):
         at_row = found.rows == row
         mine = zip(found.keys[at_row].tolist(), found.times[at_row].tolist(), strict=True)
-        weights = {k: (1 + math.log(n)) * float(head.idf_table[k]) for k, n in mine}
+        idf = {key: int(head.idf[v]) for key, v in table.items()}
+        weights = {k: (1 + math.log(n)) * idf.get(k, head.unseen) / 16 for k, n in mine}
         norm = math.sqrt(sum(w * w for w in weights.values()))
         for key, weight in weights.items():
             if key in table:
@@ -127,6 +131,26 @@ def test_grams_count_every_ngram_of_a_row(rows: list[list[int]], longest: int) -
         times = found.times[found.rows == row]
         assert times.sum() == sum(distinct.values())
         assert len(times) >= len(distinct) - 1, "a collision in 65,536 buckets is rare"
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.booleans())
+def test_the_solver_is_given_the_gradient_of_what_it_minimises(seed: int, free_bias: bool) -> None:
+    random = np.random.default_rng(seed)
+    words = sparse.random(12, 6, 0.4, "csr", dtype=np.float64, random_state=random)
+    problem = _Problem(
+        random.normal(size=(12, 4)),
+        words,
+        random.integers(0, 3, 12),
+        random.random(12) * 3,
+        5.0,
+        random.normal(size=(11, 3)),
+        free_bias=free_bias,
+    )
+    point, along = random.normal(size=33), random.normal(size=33)
+    _, gradient = problem(point)
+    rise = (problem(point + 1e-5 * along)[0] - problem(point - 1e-5 * along)[0]) / 2e-5
+    assert rise == pytest.approx(float(gradient @ along), rel=1e-3, abs=1e-3)
 
 
 def test_characters_count_where_asked_and_in_one_spelling() -> None:

@@ -171,6 +171,7 @@ class _Replay:
         self._names: dict[str, tuple[str, str]] = {}
         self._unsynced: list[tuple[str, str, str]] = []
         self._content: dict[str, str] = {}
+        self._fresh: set[str] = set()
 
     def play(self, log: Iterable[Entry], home: Path, into: Path) -> None:
         for entry in log:
@@ -223,7 +224,8 @@ class _Replay:
         pass
 
     def _open(self, name: str) -> None:
-        pass
+        if name.endswith(("-wal", "-journal")) and name not in self._durable and name not in self._pending:
+            self._fresh.add(name)
 
     def _write(self, name: str, at: int, data: bytes) -> None:
         self._pending.setdefault(name, []).append(("write", at, data))
@@ -233,6 +235,13 @@ class _Replay:
 
     def _sync(self, name: str) -> None:
         self._apply(name, self._pending.pop(name, []))
+        if name in self._fresh:
+            # With the first sync of a new log or journal SQLite syncs the folder: what was deleted stays so.
+            self._fresh.discard(name)
+            for other, pending in self._pending.items():
+                gone = max((i + 1 for i, entry in enumerate(pending) if entry[0] == "delete"), default=0)
+                self._apply(other, pending[:gone])
+                del pending[:gone]
 
     def _delete(self, name: str, sync_folder: bool) -> None:
         if sync_folder:
@@ -342,7 +351,9 @@ class _Cursor:
         self._rows = []
 
     def _describe(self, cursor: Any, _sql: str, _bindings: Any) -> bool:
-        self.description = [(c[0], None, None, None, None, None, None) for c in cursor.get_description()] or None
+        self.description = [
+            (c[0], None, None, None, None, None, None) for c in cursor.get_description()
+        ] or None
         return True
 
 

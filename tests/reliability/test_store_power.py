@@ -17,7 +17,7 @@ from store_script import SEED, check, opened, run, script
 from headrace.errors import HeadraceError
 from headrace.store import artifacts
 
-LENGTH = 24
+LENGTH = 16
 CUTS_EACH = 50
 # So small that the log is written back to the database again and again.
 CHECKPOINTS = ("wal_autocheckpoint=8",)
@@ -54,7 +54,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path, cuts: i
 
 
 def test_with_synchronous_normal_the_same_cuts_lose_acknowledged_rows(tmp_path: Path) -> None:
-    found = losses(tmp_path, 50, ["synchronous=NORMAL"])
+    found = losses(tmp_path, CUTS_EACH, ["synchronous=NORMAL"])
     assert any("lost after it was acknowledged" in said for said in found)
 
 
@@ -78,7 +78,7 @@ def test_without_a_sync_the_same_cuts_lose_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, broken: Callable[..., None], said: str
 ) -> None:
     monkeypatch.setattr(artifacts, name, broken)
-    assert any(said in loss for loss in losses(tmp_path, 100, ()))
+    assert any(said in loss for loss in losses(tmp_path, CUTS_EACH, ()))
 
 
 def test_a_file_whose_writer_died_before_its_name_was_durable_is_synced_by_the_next(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tiny_base import make_tiny_base
 
 from headrace.channels.keys import new_key
 from headrace.cli import app
 from headrace.doctor import Finding, examine
 from headrace.records import Adapter, Event, Release
 from headrace.store import Store
-from tiny_base import make_tiny_base
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RECIPE = """\

@@ -229,3 +229,10 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
 def test_errors_are_raised_where_the_caller_wants_them() -> None:
     with pytest.raises(typer.TyperException):
         app(["colect"], standalone_mode=False)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status", "--debug", "--project", str(tmp_path)) == 2
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert "Cure:  Run: headrace init" in shown

@@ -194,6 +194,13 @@ def test_splits_come_near_the_share(sqlite_store: Store) -> None:
     assert abs(share - 0.3) < 0.05
 
 
+def test_a_split_is_the_same_on_every_machine_and_in_every_version() -> None:
+    keys = [text_key(f"Question  {i}") for i in range(12)]
+    assert keys[0] == "6183866a41c96e64305e22bececd8cc8"
+    assert "".join(hash_split(3, key, 0.5)[1] for key in keys) == "rerreeeeeerr"
+    assert "".join(hash_split(4, key, 0.5)[1] for key in keys) == "errererreeee"
+
+
 def test_bands_join_what_is_near_and_little_else() -> None:
     rng = np.random.default_rng(0)
     words = ["".join(chr(97 + c) for c in rng.integers(0, 26, 6)) for _ in range(3000)]

@@ -351,6 +351,12 @@ def test_a_delimiter_is_found_and_columns_may_be_named(tmp_path: Path) -> None:
     assert pairs(read(tmp_path, path="y.csv", columns=("text", "label"))) == [("a", "x"), ("b", "y")]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
+def test_ends_of_lines_of_any_system(tmp_path: Path, end: str) -> None:
+    (tmp_path / "x.csv").write_bytes(end.join(["text,label", "a,x", "b,y", ""]).encode())
+    assert pairs(read(tmp_path)) == [("a", "x"), ("b", "y")]
+
+
 def test_a_column_that_stands_twice(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,label,text\na,x,b\n")
     with pytest.raises(InputError, match="'text' stands twice"):

@@ -35,6 +35,7 @@ CANARIES = [
     ("en", "AKIAIOSFODNN7EXAMPLE", "<key>"),
     ("en", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "<key>"),
     ("en", "token: 9f8a7b6c5d4e3f2a1b0c", "token: <key>"),
+    ("zh", "13800138000sk-abcdefghij0123456789", "<phone><key>"),
     ("zh", "密码是 a8Xk29fjQw03nsPz", "密码是 <key>"),
 ]
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from headrace.data.connectors import Broken, Position, Raw
 from headrace.data.fields import SPLITS, Columns, choose, escaped
 from headrace.data.readers.delimited import Record, read_delimited
-from headrace.data.readers.lines import MAX_BYTES, Line, Source, read_lines, too_large
+from headrace.data.readers.lines import MAX_BYTES, Source, read_lines, too_large
 from headrace.data.readers.objects import Thing, read_json_array, read_json_lines
 from headrace.data.readers.parquet import read_parquet
 from headrace.errors import InputError, NotFound
@@ -208,6 +208,3 @@ def _whole(source: Source, label: str | None, split: Split | None) -> Raw | Brok
         if size > MAX_BYTES:
             return too_large(source.place(1), parts[0], source.path.stat().st_size)
     return Raw("\n".join(parts), label, split, source.name)
-
-
-__all__ = ["Format", "Line", "Options", "Part"]

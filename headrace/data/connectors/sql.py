@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import URL, Connection, CursorResult, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, CursorResult, Engine, create_engine, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -87,11 +87,11 @@ class Part:
         if self._options.incremental is None:
             return connection.execute(text(query))
         name = connection.dialect.identifier_preparer.quote(self._options.incremental)
-        beyond = "" if begin is None else f"WHERE {name} >= :headrace_begin OR {name} IS NULL"
-        # The query is the project owner's own; only the position is a value, and that is bound.
-        wrapped = f"SELECT * FROM ({query}\n) AS headrace_rows {beyond} ORDER BY {name}"  # noqa: S608
-        values = {} if begin is None else {"headrace_begin": begin}
-        return connection.execute(text(wrapped), values)
+        rows = select(text("*")).select_from(text(f"({query}\n) AS headrace_rows")).order_by(text(name))
+        if begin is None:
+            return connection.execute(rows)
+        beyond = text(f"{name} >= :headrace_begin OR {name} IS NULL")
+        return connection.execute(rows.where(beyond), {"headrace_begin": begin})
 
     def _check_incremental(self, names: list[str]) -> None:
         name = self._options.incremental

@@ -105,11 +105,13 @@ def too_large(place: str, start: str, size: int) -> Broken:
 
 def _pieces(stream: BinaryIO, codec: str) -> Iterator[tuple[bytes, int]]:
     """Lines as bytes with their sizes, cut off at MAX_BYTES."""
-    newline = "\n".encode(codec)
-    width = len(newline)
     held, dropped = bytearray(), 0
     chunk = stream.read(CHUNK)
     chunk = chunk[mark_length(chunk) :] or stream.read(CHUNK)
+    newline, old = "\n".encode(codec), "\r".encode(codec)
+    if newline not in chunk and old in chunk:
+        newline = old
+    width = len(newline)
     while chunk:
         held += chunk
         at, start = _next(held, newline, width, 0), 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any
+from contextlib import contextmanager
+from typing import IO, Any
 
-from headrace.data.readers.lines import MAX_BYTES, Source
+from headrace.data.readers.lines import Source
 from headrace.data.readers.objects import Thing
 from headrace.errors import InputError, MissingExtra
 
@@ -25,9 +25,9 @@ def read_parquet(source: Source) -> Iterator[list[str] | Thing]:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtra("Reading Parquet", "files") from error
-    with ExitStack() as stack:
+    with _seekable(source) as stream:
         try:
-            table = pyarrow.parquet.ParquetFile(_seekable(source, stack))
+            table = pyarrow.parquet.ParquetFile(stream)
             yield list(table.schema_arrow.names)
             yield from _rows(source, table)
         except pyarrow.ArrowException as error:
@@ -45,13 +45,14 @@ def _rows(source: Source, table: Any) -> Iterator[Thing]:
             yield Thing(source.place(number), fields)
 
 
-def _seekable(source: Source, stack: ExitStack) -> Any:
+@contextmanager
+def _seekable(source: Source) -> Iterator[IO[bytes]]:
     """The file itself, or its unpacked copy on disk: Parquet is read from its end."""
-    stream = stack.enter_context(source.open())
-    if source.path.suffix != ".gz":
-        return stream
-    copy = tempfile.SpooledTemporaryFile(max_size=MAX_BYTES)  # noqa: SIM115 (the stack closes it)
-    stack.enter_context(copy)
-    shutil.copyfileobj(stream, copy)
-    copy.seek(0)
-    return copy
+    with source.open() as stream:
+        if source.path.suffix != ".gz":
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy)
+            copy.seek(0)
+            yield copy
