@@ -10,12 +10,12 @@ A correction of question q decides question x where three things hold.
 * q is near to x by comparison with the examples that x's intent was learned from. Cosines alone say little:
   where a task has many examples, every question is close to something. So the measure is
 
-      SHARPNESS * cos(x, q) - NOVELTY * log density(x) + TRUST * log affinity of the scores
+      SHARPNESS * cos(x, q) - novelty * log density(x) + TRUST * log affinity of the scores
 
   with density(x) the mean of p_x(label of r) * exp(SHARPNESS * cos(x, r)) over examples r of the task: a
   kernel density (Parzen 1962) within the intent, which scales distances locally (Zelnik-Manor and Perona
   2004; Conneau et al. 2018). Where examples are dense the adapter knows better; where they are silent the
-  correction speaks.
+  correction speaks, and the more examples a label has, the more their silence says: novelty grows with them.
 
 The threshold of the measure is the one at which, among the task's own training examples, correcting one
 changes `SHARE` of the others. The constants were chosen on rewordings written for training examples.
@@ -44,7 +44,10 @@ DOUBT = 0.12
 LEEWAY = 0.8
 VOTE = 8.0
 SHARPNESS = 12.0
-NOVELTY = 1.5
+NOVELTY = (0.75, 2.0)
+"""Least and most weight of the density; between them, a label's examples on average by `PER_LABEL`."""
+
+PER_LABEL = 65
 TRUST = 2.0
 REFERENCES = 2000
 """Examples that the density is taken over, at most."""
@@ -114,6 +117,7 @@ class Radius:
     mean: Floats
     references: Mapping[str, NDArray[np.int8]]
     step: float
+    novelty: float
     far: float
     threshold: float | None
 
@@ -126,7 +130,7 @@ class Radius:
         random = np.random.default_rng(seed)
         names = sorted(set(labels))
         if len(embeddings) < FEWEST or len(names) < 2:
-            return cls(np.zeros(embeddings.shape[1], np.float32), {}, 1.0, 1.0, None)
+            return cls(np.zeros(embeddings.shape[1], np.float32), {}, 1.0, 0.0, 1.0, None)
         taken = random.permutation(len(embeddings))[:_MOST]
         mean = np.asarray(embeddings[taken].mean(0), dtype=np.float32)
         views = _views(embeddings[taken], mean)
@@ -136,8 +140,9 @@ class Radius:
         step = float(np.abs(views[kept]).max()) / 127
         packed = np.rint(views[kept] / step).astype(np.int8)
         references = {name: packed[y[kept] == k] for k, name in enumerate(names)}
-        far, threshold = _simulate(views, y, kept, share, random)
-        return cls(mean, references, step, far, threshold)
+        novelty = float(np.clip(len(embeddings) / len(names) / PER_LABEL, *NOVELTY))
+        far, threshold = _simulate(views, y, kept, novelty, share, random)
+        return cls(mean, references, step, novelty, far, threshold)
 
     def view(self, embedding: Floats) -> Floats:
         """[d] of length 1: the embedding without the task's mean."""
@@ -159,7 +164,7 @@ class Radius:
         near &= agrees(found.similarity, found.affinity * voted)
         weights = np.array([scores.get(name, 0.0) for name in self._names], np.float32)
         density = _densities(cosines[None], weights[None], self._starts, np.array([len(cosines)]))
-        measured = _measure(found.similarity, found.affinity, density)
+        measured = _measure(found.similarity, found.affinity, self.novelty * density)
         return np.where(near, measured - np.float32(self.threshold), np.float32(-np.inf))
 
     def to_json(self) -> dict[str, object]:
@@ -169,6 +174,7 @@ class Radius:
             "mean": _text(self.mean.astype("<f4")),
             "references": {label: _text(rows) for label, rows in self.references.items()},
             "step": self.step,
+            "novelty": self.novelty,
             "far": self.far,
             "threshold": self.threshold,
         }
@@ -211,7 +217,12 @@ def agrees(similarity: Floats, affinity: Floats) -> NDArray[np.bool_]:
 
 
 def _simulate(
-    views: Floats, y: NDArray[np.intp], kept: NDArray[np.intp], share: float, random: np.random.Generator
+    views: Floats,
+    y: NDArray[np.intp],
+    kept: NDArray[np.intp],
+    novelty: float,
+    share: float,
+    random: np.random.Generator,
 ) -> tuple[float, float | None]:
     """The cosine that is far, and the threshold at which correcting a row changes `share` of the others.
 
@@ -229,7 +240,7 @@ def _simulate(
     other = corrected[:, None] != asked[None, :]
     far = float(np.quantile(similarity[other], _FAR_SHARE))
     reached = agrees(similarity, agreed * voted) & (similarity >= far)
-    measured = np.where(reached, _measure(similarity, agreed, density), -np.inf)
+    measured = np.where(reached, _measure(similarity, agreed, novelty * density), -np.inf)
     return far, _exceeded_by(share, measured[other])
 
 
@@ -264,7 +275,7 @@ def _exceeded_by(share: float, measured: Floats) -> float | None:
 
 def _measure(similarity: Floats, agreed: Floats, density: Floats) -> Floats:
     trusted = TRUST * np.log(np.maximum(agreed, np.float32(_FLOOR)))
-    return np.asarray(SHARPNESS * similarity - NOVELTY * density + trusted, dtype=np.float32)
+    return np.asarray(SHARPNESS * similarity - density + trusted, dtype=np.float32)
 
 
 def _views(embeddings: Floats, mean: Floats) -> Floats:
@@ -285,8 +296,8 @@ def _read(found: Mapping[str, Any]) -> Radius:
         str(label): np.frombuffer(base64.b64decode(text, validate=True), np.int8).reshape(-1, len(mean))
         for label, text in found["references"].items()
     }
-    step, far = float(found["step"]), float(found["far"])
+    step, novelty, far = (float(found[name]) for name in ("step", "novelty", "far"))
     threshold = None if found["threshold"] is None else float(found["threshold"])
-    if not np.isfinite([step, far, threshold or 0.0, *mean]).all() or step <= 0:
+    if not np.isfinite([step, novelty, far, threshold or 0.0, *mean]).all() or step <= 0:
         raise ValueError("it holds what it cannot")
-    return Radius(mean, references, step, far, threshold)
+    return Radius(mean, references, step, novelty, far, threshold)

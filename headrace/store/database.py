@@ -133,7 +133,7 @@ def _engine(url: str, busy_seconds: float) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
             engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-            event.listen(engine, "connect", lambda made, _: _prepare_postgres(made, milliseconds))
+            event.listen(engine, "connect", lambda made, _: _prepare(_prepare_postgres, made, milliseconds))
             return engine
         if parsed.get_backend_name() != "sqlite":
             raise InputError(
@@ -148,9 +148,18 @@ def _engine(url: str, busy_seconds: float) -> Engine:
         raise InputError(f"{url!r} is not a database URL.", where="store") from None
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingExtra("A Postgres store", "postgres") from error
-    event.listen(engine, "connect", lambda made, _: _prepare_sqlite(made, milliseconds))
+    event.listen(engine, "connect", lambda made, _: _prepare(_prepare_sqlite, made, milliseconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare(prepare: Callable[[Any, int], None], connection: Any, milliseconds: int) -> None:
+    try:
+        prepare(connection, milliseconds)
+    except BaseException:
+        # Nobody else closes it, and until it is collected its locks would stand in the way.
+        connection.close()
+        raise
 
 
 def _prepare_postgres(connection: Any, milliseconds: int) -> None:
@@ -163,7 +172,7 @@ def _prepare_sqlite(connection: Any, milliseconds: int) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+    if cursor.execute("PRAGMA journal_mode").fetchall() != [("wal",)]:
         cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")

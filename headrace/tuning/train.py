@@ -61,8 +61,8 @@ def train(
 ) -> Trained:
     """Fit an adapter for `task` on `examples`, judged while training on `validation`.
 
-    Where `validation` is empty, `settings.validation_share` of the examples is drawn for it by the seed,
-    label by label, near-duplicates together. `weights` [n] count an example more or less, in the order given.
+    Where `validation` is empty, about `settings.validation_share` of the examples is drawn for it by the
+    seed, near-duplicates together. `weights` [n] count an example more or less, in the order given.
     `start` is the head to start from, always by the method `head`, and `start_delta` the delta that it was
     trained with, which the new adapter then carries too. `checkpoints` is a folder from which a killed run
     continues.
@@ -118,26 +118,37 @@ def _refuse(rows: Sequence[tuple[Example, float]], held: Sequence[Example]) -> N
 def _split(
     rows: Sequence[tuple[Example, float]], share: float, seed: int
 ) -> tuple[list[tuple[Example, float]], list[Example]]:
-    """Draw `share` of each label's rows to validate, whole groups of near-duplicates at a time."""
-    random = np.random.default_rng(seed)
-    groups: dict[str, dict[str, list[int]]] = {}
-    first: dict[str, str] = {}
-    for number, (example, _) in enumerate(rows):
-        group = example.same_as or example.id
-        label = first.setdefault(group, example.label)
-        groups.setdefault(label, {}).setdefault(group, []).append(number)
-    held: set[int] = set()
-    debt = 0.0
-    for label in sorted(groups):
-        members = list(groups[label].values())
-        debt += share * sum(len(group) for group in members)
-        for at in random.permutation(len(members))[1:]:
-            if debt < 0.5:
-                break
-            held.update(members[at])
-            debt -= len(members[at])
-    kept = [row for number, row in enumerate(rows) if number not in held]
-    return kept, [rows[number][0] for number in sorted(held)]
+    """Hold out about `share` of the rows to validate, whole groups of near-duplicates at a time.
+
+    A hash of the seed and the group decides, so the same row validates a task's shared adapter and a
+    channel's own, and goes on to when others join it. The last group of a label is never held out.
+    """
+    drawn = {_group(example): _draw(seed, _group(example)) for example, _ in rows}
+    kept = {
+        label: group for group, label in sorted(_labels_of(rows).items(), key=lambda pair: drawn[pair[0]])
+    }
+    spared = set(kept.values())
+    open_ = sorted((group for group in drawn if group not in spared), key=lambda group: drawn[group])
+    held = {group for group in open_ if drawn[group] < share} or set(open_[:1])
+    training = [row for row in rows if _group(row[0]) not in held]
+    return training, [example for example, _ in rows if _group(example) in held]
+
+
+def _group(example: Example) -> str:
+    return example.same_as or example.id
+
+
+def _draw(seed: int, group: str) -> float:
+    """A number in [0, 1) that is the group's for good."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:7]) / 2**56
+
+
+def _labels_of(rows: Sequence[tuple[Example, float]]) -> dict[str, str]:
+    """The label of the first example of each group."""
+    found: dict[str, str] = {}
+    for example, _ in rows:
+        found.setdefault(_group(example), example.label)
+    return found
 
 
 def _labels(examples: Sequence[Example], start: Head | None) -> tuple[str, ...]:
