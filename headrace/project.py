@@ -307,9 +307,12 @@ class Project:
         """The circle of every (task, channel)."""
         return status(self.store, self.recipe)
 
-    def backup(self, to: Path | str) -> int:
-        """Write recipe, tables and artifacts to one file, while others write; its size in bytes."""
-        return self.store.backup(Path(to), (self.folder / RECIPE).read_text(encoding="utf-8"))
+    def backup(self, to: Path | str, *, over: bool = False) -> int:
+        """Write recipe, tables and artifacts to one file, while others write; its size in bytes.
+
+        Raises Conflict where the file is there already, unless it may be written `over`.
+        """
+        return self.store.backup(Path(to), (self.folder / RECIPE).read_text(encoding="utf-8"), over=over)
 
     @classmethod
     def restore(cls, backup: Path | str, folder: Path | str = ".") -> Project:

@@ -133,7 +133,7 @@ def backup(
             "the file is there already.", where=str(to), cure="Choose another name, or add --force."
         )
     with session(ctx).project() as project:
-        size = project.backup(to)
+        size = project.backup(to, over=force)
     say(f"Wrote {to}, {size / 1e6:,.1f} MB. Take it back with: headrace restore {to} --project DIR")
 
 

@@ -75,9 +75,9 @@ class Store:
         with self.database.write() as connection:
             yield connection
 
-    def backup(self, to: Path, recipe: str) -> int:
+    def backup(self, to: Path, recipe: str, *, over: bool = False) -> int:
         """Write everything to the tar file `to`, while others write; returns its size in bytes."""
-        return write_backup(self.database, self.artifacts, recipe, to)
+        return write_backup(self.database, self.artifacts, recipe, to, over=over)
 
     def restore(self, backup: Path) -> dict[str, int]:
         """Fill this empty store from a backup; returns the rows of each table."""

@@ -33,12 +33,15 @@ BATCH = 1000
 _ANOTHER = "Take another backup."
 
 
-def write_backup(database: Database, artifacts: Artifacts, recipe: str, to: Path) -> int:
+def write_backup(
+    database: Database, artifacts: Artifacts, recipe: str, to: Path, *, over: bool = False
+) -> int:
     """Write the whole store to the tar file `to` and return its size in bytes.
 
-    It appears under its name only when it is whole. Raises Conflict where the file is there already.
+    It appears under its name only when it is whole. Raises Conflict where the file is there already, unless
+    it may be written `over`; then the old one stays until the new one is whole.
     """
-    if to.exists():
+    if to.exists() and not over:
         raise Conflict(f"{to} exists already.", cure="Name another file.")
     unfinished = to.with_name(f".{to.name}.{os.urandom(8).hex()}")
     with disk_errors(str(to)):

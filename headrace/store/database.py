@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,13 +170,13 @@ def _prepare_postgres(connection: Any, milliseconds: int) -> None:
 
 def _prepare_sqlite(connection: Any, milliseconds: int) -> None:
     connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
-    if cursor.execute("PRAGMA journal_mode").fetchall() != [("wal",)]:
-        cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+    # A cursor that is left open would hold its locks beyond its connection.
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
+        if cursor.execute("PRAGMA journal_mode").fetchall() != [("wal",)]:
+            cursor.execute("PRAGMA journal_mode=WAL").fetchall()
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

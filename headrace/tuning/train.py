@@ -21,6 +21,7 @@ from headrace import plugins
 from headrace.errors import TrainingError
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.delta import Delta
+from headrace.models.joint import losses
 from headrace.models.methods import Features, Fitted, Job, Rows
 from headrace.models.methods.head import paired_gain
 from headrace.models.prefix_torch import Prefix
@@ -30,6 +31,9 @@ from headrace.tuning.features import prefix_of
 
 ENOUGH_FOR_LORA = 1000
 """Training rows below which `auto` does not try LoRA; and a fifth of them to validate."""
+
+SURE = 2.33
+"""Standard errors of likelihood (99 %) that LoRA must gain: its epoch was picked on the same rows."""
 
 
 @dataclass(frozen=True)
@@ -231,13 +235,20 @@ def _choose(job: Job, settings: TrainRecipe) -> tuple[str, Fitted, tuple[str, ..
     lora, note = _timed(job, "lora", {})
     notes += [note, *lora.notes]
     gain, noise = paired_gain(head.validation_logits, lora.validation_logits, job.validation.y)
-    kept = "lora" if gain > noise else "head"
-    why = "more than" if gain > noise else "not beyond"
+    likelier = _likelier(head, lora, job.validation.y)
+    kept = "lora" if gain > noise and likelier > SURE else "head"
     notes.append(
-        f"{kept} is kept: lora gains {100 * gain:+.1f} points on validation, "
-        f"{why} the noise of {100 * noise:.1f}"
+        f"{kept} is kept: lora gains {100 * gain:+.1f} points on validation, of which {100 * noise:.1f} may be "
+        f"noise, and finds the labels likelier by {likelier:.1f} standard errors (wanted: {SURE:g})"
     )
     return kept, lora if kept == "lora" else head, tuple(notes)
+
+
+def _likelier(head: Fitted, lora: Fitted, y: NDArray[np.int64]) -> float:
+    """By how many standard errors the second finds the validation rows' labels likelier, row by row."""
+    before, after = (losses(fitted.validation_logits, y, fitted.head.temperature) for fitted in (head, lora))
+    gains = before - after
+    return float(gains.mean() / max(gains.std() / np.sqrt(len(gains)), 1e-9))
 
 
 def _enough(job: Job) -> bool:

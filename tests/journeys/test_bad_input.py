@@ -17,6 +17,7 @@ from spoilt_project import Act, edited, project, served, source, state
 from sqlalchemy import select
 
 from headrace import recipe as recipes
+from headrace.cli import app
 from headrace.cli.failures import code_of
 from headrace.cli.failures import said as shown
 from headrace.errors import (
@@ -562,6 +563,19 @@ def test_a_mistake_is_told_with_its_cure_and_loses_nothing(mistake: Bad, project
     assert "hush" not in told
     assert shown(error).startswith("Error: ")
     assert state(project) == before
+
+
+def test_a_backup_may_be_written_over_where_that_is_said(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = project.folder.parent / "whole.tar"
+    target.write_bytes(b"an older one")
+    with pytest.raises(SystemExit) as ended:
+        app(["backup", str(target), "--force", "--project", str(project.folder)], prog_name="headrace")
+    assert ended.value.code == 0, capsys.readouterr().err
+    restored = Project.restore(target, project.folder.parent / "restored")
+    assert state(restored) == state(project)
+    restored.close()
 
 
 def test_a_text_of_a_megabyte_is_answered(project: Project) -> None:

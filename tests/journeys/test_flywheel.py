@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_project import INTENTS, live_questions, make_project
 
 from headrace.errors import NotFound, NotServed, StoreBusy, TrainingError
 from headrace.project import Project
 from headrace.records import Clock, IdMaker
 from headrace.store.lock import only_one
-from small_project import INTENTS, live_questions, make_project
 
 pytestmark = pytest.mark.xdist_group("flywheel")
 
