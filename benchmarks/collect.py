@@ -8,102 +8,54 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+
+from benchmarks.figures import Figure, main
 
 FULL, QUICK = (100_000, 1_000_000), (5_000, 50_000)
 SEED = 0
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="5,000 and 50,000 rows instead")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--child", choices=("collect", "clean"), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    if given.child:
-        sys.stdout.write(json.dumps(_child(given.child, given.folder)))
-        return
-    figures = measure(QUICK if given.quick else FULL, full=not given.quick)
-    for figure in figures:
-        verdict = "" if figure["target"] is None else f" (target {figure['target']}, holds {figure['holds']})"
-        print(f"{figure['name']}: {figure['value']} {figure['unit']}{verdict}")
-    if given.json:
-        given.json.write_text(json.dumps(_sheet(figures), indent=2))
-
-
-def measure(sizes: tuple[int, int], *, full: bool) -> list[dict[str, object]]:
-    """The figures at two numbers of rows; `holds` is None where they are not those of the target."""
+def measure(options: argparse.Namespace, command: str) -> list[Figure]:
+    """The figures at two numbers of rows; `holds` is None where they are not those of the targets."""
+    sizes = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory() as name:
         runs = [_run(Path(name) / str(rows), rows) for rows in sizes]
     (small, _), (large, clean) = runs
-    ratio = round(large["peak"] / small["peak"], 3)
-    row_bytes = round(clean["peak"] / sizes[1], 1)
     few, many = (f"{rows:,}" for rows in sizes)
-    return [
-        _figure(
-            f"collect: peak memory at {many} rows over that at {few}", ratio, "ratio", sizes[1], 1.2, full
-        ),
-        _figure(f"clean: peak memory a row at {many} rows", row_bytes, "bytes", sizes[1], 400, full),
-        _figure(
-            f"collect: rows a second at {many} rows", round(sizes[1] / large["seconds"]), "rows/s", sizes[1]
-        ),
-        _figure(
-            f"clean: rows a second at {many} rows", round(sizes[1] / clean["seconds"]), "rows/s", sizes[1]
-        ),
+    ratio, row_bytes = large["peak"] / small["peak"], clean["peak"] / sizes[1]
+    figures = [
+        (f"collect: peak memory at {many} rows over that at {few}", ratio, "times", 1.2),
+        (f"clean: peak memory a row at {many} rows", row_bytes, "bytes", 400),
+        (f"collect: speed at {many} rows", sizes[1] / large["seconds"], "rows/s", None),
+        (f"clean: speed at {many} rows", sizes[1] / clean["seconds"], "rows/s", None),
     ]
-
-
-def _figure(
-    name: str, value: float, unit: str, n: int, target: float | None = None, full: bool = False
-) -> dict[str, object]:
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "interval": None,
-        "n": n,
-        "seeds": [SEED],
-        "target": None if target is None else f"<= {target}",
-        "holds": value <= target if full and target is not None else None,
-        "command": "python -m benchmarks.collect" + ("" if full or target is None else " --quick"),
-    }
-
-
-def _sheet(figures: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    packages = ("headrace", "sqlalchemy", "numpy", "rensa", "phonenumbers")
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "processor": _processor(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "figures": list(figures),
-    }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    return [
+        Figure(
+            name=name,
+            value=value,
+            unit=unit,
+            n=sizes[1],
+            seeds=(SEED,),
+            target=None if target is None else f"<= {target} at 1,000,000 rows",
+            holds=None if target is None or options.quick else value <= target,
+            command=command,
+        )
+        for name, value, unit, target in figures
+    ]
 
 
 def _run(folder: Path, rows: int) -> tuple[dict[str, float], dict[str, float]]:
     """Peak bytes and seconds of collect, then of clean, over a file of `rows` rows."""
     folder.mkdir()
     _write(folder / "rows.csv", rows)
-    command = [sys.executable, "-m", "benchmarks.collect", "--folder", str(folder), "--child"]
+    command = [sys.executable, "-m", "benchmarks.collect", "child", str(folder)]
     done = [
         subprocess.run([*command, verb], check=True, capture_output=True) for verb in ("collect", "clean")
     ]
@@ -153,4 +105,7 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["child"]:
+        sys.stdout.write(json.dumps(_child(sys.argv[3], Path(sys.argv[2]))))
+    else:
+        sys.exit(main("collect", measure))

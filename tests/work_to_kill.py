@@ -11,8 +11,8 @@ from zygote import Say
 
 from headrace.project import Project
 
-MANY = {"desk": 2500, "forum": 1200}
-QUESTIONS = 12
+MANY = {"desk": 2100, "forum": 400}
+QUESTIONS = 8
 
 
 def begin(say: Say, folder: str, ready: bool) -> None:

@@ -34,13 +34,17 @@ HEAVY = (
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a call: `said` are its acknowledgements, `result` what it gave back where it ended."""
+    """What became of a call: `said` are its acknowledgements, `result` what it gave back where it ended.
+
+    `imported` counts modules that it had to import; the next call has them.
+    """
 
     said: list[list[Any]]
     killed: bool
     seconds: float
     result: Any = None
     error: str = ""
+    imported: int = 0
 
     def value(self) -> Any:
         """The result; fails with the child's own traceback where there is none."""
@@ -107,12 +111,13 @@ def _fork(name: str, given: list[Any], kill_after: float | None) -> dict[str, An
         lines.seek(0)
         said = [json.loads(line) for line in lines.read().split("\n")[:-1]]
     end = said.pop() if said and isinstance(said[-1], dict) else {}
-    for module in end.pop("imported", ()):
+    imported = end.pop("imported", ())
+    for module in imported:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     if not killed and not end:
         end = {"error": "it died by itself"}
-    return {"said": said, "killed": killed, "seconds": seconds, **end}
+    return {"said": said, "killed": killed, "seconds": seconds, "imported": len(imported), **end}
 
 
 def _wait(pid: int, until: float | None) -> bool:

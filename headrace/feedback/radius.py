@@ -3,7 +3,7 @@
 A correction of question q decides question x where three things hold.
 
 * Both are of one intent, as far as their distance warrants: the agreement of what is said of them is at least
-  1 - `LEEWAY` * (1 - cos(x, q))^2. A near-miss, the same words with another intent, fails here: so
+  1 - `DOUBT` - `LEEWAY` * (1 - cos(x, q))^4. A near-miss, the same words with another intent, fails here: so
   near, the same should be said. Agreement is the affinity (Bhattacharyya 1943, the sum of sqrt(p q)) of the
   adapter's scores, times the root of that of the votes that the task's examples give by their nearness.
 * They lie nearer than most pairs of the task's questions do (cosine after removing the task's mean).
@@ -37,10 +37,11 @@ from headrace.feedback.held_out import held_out_scores
 
 Floats = NDArray[np.float32]
 
-SHARE = 0.004
+SHARE = 0.0043
 """Share of a task's other questions that one correction may change."""
 
-LEEWAY = 1.5
+DOUBT = 0.1
+LEEWAY = 2.0
 VOTE = 8.0
 SHARPNESS = 12.0
 NOVELTY = (0.75, 1.5)
@@ -57,7 +58,6 @@ FEWEST = 50
 _MOST, _ASKED, _CORRECTED = 20_000, 3000, 600
 _FAR_SHARE = 0.8
 _FLOOR = 1e-9
-_ROUNDING = 1e-5
 _FORMAT = "headrace-radius-1"
 
 
@@ -213,7 +213,7 @@ def affinity(scores: Floats, others: Floats) -> Floats:
 def agrees(similarity: Floats, affinity: Floats) -> NDArray[np.bool_]:
     """Whether scores are as alike as the distance warrants, element by element."""
     distance = np.maximum(1 - similarity, 0)
-    return np.asarray(affinity >= 1 - _ROUNDING - LEEWAY * distance**2)
+    return np.asarray(affinity >= 1 - DOUBT - LEEWAY * distance**4)
 
 
 def _simulate(
