@@ -6,10 +6,11 @@ import json
 import random
 from pathlib import Path
 
+from tiny_base import make_tiny_base
+
 from headrace.demo.questions import Question
 from headrace.project import Project
 from headrace.records import Clock, IdMaker, random_id, utc_now
-from tiny_base import make_tiny_base
 
 WORDS = {
     "create_key": ["new key", "a key", "api key", "another key", "key for a partner"],

@@ -144,9 +144,13 @@ def test_usage_adds_up(store: Store) -> None:
 
 
 def test_an_error_in_a_transaction_leaves_nothing_behind(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction() as connection:
-        store.history.add_in(connection, adapter())
-        raise RuntimeError
+    def fail_halfway() -> None:
+        with store.transaction() as connection:
+            store.history.add_in(connection, adapter())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert store.history.adapters() == []
 
 

@@ -31,7 +31,7 @@ def test_every_key_stands_on_the_page_with_its_default() -> None:
     whole = recipe.Recipe(name="my-shop").model_dump(mode="json")
     for section in ("clean", "train", "gate", "memory", "serve"):
         assert page[section] == whole[section], section
-    assert {key for key in page} == set(whole)
+    assert set(page) == set(whole)
     for noun, kind in (
         ("tasks", recipe.TaskRecipe),
         ("channels", recipe.ChannelRecipe),
