@@ -58,10 +58,10 @@ def per_class(gold: Classes, answered: Classes, labels: Sequence[str]) -> tuple[
     if not gold.size:
         return tuple(ClassRow(label, 0.0, 0.0, 0.0, 0, 0) for label in labels)
     columns = precision_recall_fscore_support(
-        gold, answered, labels=np.arange(len(labels)), average=None, zero_division=0.0
+        gold, answered, labels=np.arange(len(labels)), average=None, zero_division=0
     )
     counts = np.bincount(answered, minlength=len(labels))
-    rows = zip(labels, *(column.tolist() for column in columns), counts.tolist(), strict=True)
+    rows = zip(labels, *(np.asarray(column).tolist() for column in columns), counts.tolist(), strict=True)
     return tuple(ClassRow(*row) for row in rows)
 
 

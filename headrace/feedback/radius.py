@@ -24,6 +24,7 @@ changes `SHARE` of the others. The constants were chosen on rewordings written f
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,6 +59,8 @@ FEWEST = 50
 _MOST, _ASKED, _CORRECTED = 20_000, 3000, 600
 _FAR_SHARE = 0.8
 _FLOOR = 1e-9
+_SEEN = 0.01
+_VOTER = 4
 _FORMAT = "headrace-radius-1"
 
 
@@ -150,22 +153,30 @@ class Radius:
 
     def votes(self, view: Floats) -> Floats:
         """[L] square roots of the share of each label among the examples, weighted by exp(VOTE * cos)."""
-        if not len(self._starts):
-            return np.zeros(0, np.float32)
-        return np.asarray(_votes((self._matrix @ view)[None], self._starts)[0])
+        matrix, starts = self._voters
+        return _votes((matrix @ view)[None], starts)[0] if len(starts) else np.zeros(0, np.float32)
 
     def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
         """[n] of the measure above its threshold; -inf where the intents disagree or the distance is far."""
-        near = agrees(found.similarity, found.affinity) & (found.similarity >= self.far)
-        if self.threshold is None or not near.any():
-            return np.full(len(near), -np.inf, np.float32)
-        cosines = self._matrix @ view
-        voted = np.sqrt(found.votes @ _votes(cosines[None], self._starts)[0])
-        near &= agrees(found.similarity, found.affinity * voted)
-        weights = np.array([scores.get(name, 0.0) for name in self._names], np.float32)
-        density = _densities(cosines[None], weights[None], self._starts, np.array([len(cosines)]))
-        measured = _measure(found.similarity, found.affinity, self.novelty * density)
-        return np.where(near, measured - np.float32(self.threshold), np.float32(-np.inf))
+        margins = np.full(len(found.similarity), -np.inf, np.float32)
+        near = np.flatnonzero(agrees(found.similarity, found.affinity) & (found.similarity >= self.far))
+        if self.threshold is None or not len(near):
+            return margins
+        voted = np.sqrt(found.votes[near] @ self.votes(view))
+        near = near[agrees(found.similarity[near], found.affinity[near] * voted)]
+        density = self.novelty * np.float32(self.density(view, scores))
+        measured = _measure(found.similarity[near], found.affinity[near], density)
+        margins[near] = measured - np.float32(self.threshold)
+        return margins
+
+    def density(self, view: Floats, scores: Mapping[str, float]) -> float:
+        """log of how densely examples of the question's own intent lie about it."""
+        total = 0.0
+        for label, probability in scores.items():
+            rows = self._unpacked.get(label) if probability >= _SEEN else None
+            if rows is not None:
+                total += probability * float(np.exp(SHARPNESS * (rows @ view)).sum())
+        return math.log(total / max(self._count, 1) + _FLOOR)
 
     def to_json(self) -> dict[str, object]:
         """A JSON object, about 1.4 bytes a number of the references."""
@@ -190,19 +201,19 @@ class Radius:
             ) from error
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(label for label, rows in self.references.items() if len(rows))
+    def _unpacked(self) -> dict[str, Floats]:
+        return {label: rows * np.float32(self.step) for label, rows in self.references.items()}
 
     @cached_property
-    def _matrix(self) -> Floats:
-        """[R, d] the references of all labels, one label after another."""
-        rows = [self.references[name] for name in self._names] or [np.zeros((0, len(self.mean)), np.int8)]
-        return np.concatenate(rows) * np.float32(self.step)
+    def _count(self) -> int:
+        return sum(len(rows) for rows in self.references.values())
 
     @cached_property
-    def _starts(self) -> NDArray[np.intp]:
-        """[L] where each label's references begin."""
-        return np.cumsum([0, *(len(self.references[name]) for name in self._names)])[:-1]
+    def _voters(self) -> tuple[Floats, NDArray[np.intp]]:
+        """Every `_VOTER`th reference, label by label, and where each label's begin."""
+        rows = list(self._unpacked.values()) or [np.zeros((0, len(self.mean)), np.float32)]
+        of = np.repeat(np.arange(len(rows)), [len(some) for some in rows])[::_VOTER]
+        return np.ascontiguousarray(np.concatenate(rows)[::_VOTER]), np.unique(of, return_index=True)[1]
 
 
 def affinity(scores: Floats, others: Floats) -> Floats:
@@ -212,8 +223,8 @@ def affinity(scores: Floats, others: Floats) -> Floats:
 
 def agrees(similarity: Floats, affinity: Floats) -> NDArray[np.bool_]:
     """Whether scores are as alike as the distance warrants, element by element."""
-    distance = np.maximum(1 - similarity, 0)
-    return np.asarray(affinity >= 1 - DOUBT - LEEWAY * distance**4)
+    squared = np.square(np.maximum(1 - similarity, 0))
+    return np.asarray(affinity >= 1 - DOUBT - LEEWAY * squared * squared)
 
 
 def _simulate(
@@ -231,12 +242,12 @@ def _simulate(
     scores = held_out_scores(views, y, int(y.max()) + 1)
     asked = random.permutation(len(views))[:_ASKED]
     corrected = random.permutation(len(views))[:_CORRECTED]
-    seen, starts = np.unique(y[kept], return_index=True)
-    said, known = _seen_by(views, kept, asked), _seen_by(views, kept, corrected)
-    density = _densities(said, scores[asked][:, seen], starts, np.isfinite(said).sum(1))
+    said, known = _seen_by(views, kept, asked), _seen_by(views, kept[::_VOTER], corrected)
+    density = _densities(said, scores[asked], y[kept])
     similarity, roots = views[corrected] @ views[asked].T, np.sqrt(scores)
     agreed = roots[corrected] @ roots[asked].T
-    voted = np.sqrt(_votes(known, starts) @ _votes(said, starts).T)
+    starts = np.unique(y[kept[::_VOTER]], return_index=True)[1]
+    voted = np.sqrt(_votes(known, starts) @ _votes(said[:, ::_VOTER], starts).T)
     other = corrected[:, None] != asked[None, :]
     far = float(np.quantile(similarity[other], _FAR_SHARE))
     reached = agrees(similarity, agreed * voted) & (similarity >= far)
@@ -257,13 +268,11 @@ def _votes(cosines: Floats, starts: NDArray[np.intp]) -> Floats:
     return np.asarray(np.sqrt(given / given.sum(1, keepdims=True)), dtype=np.float32)
 
 
-def _densities(cosines: Floats, scores: Floats, starts: NDArray[np.intp], count: NDArray[np.intp]) -> Floats:
-    """[n] log of how densely examples of each question's own intent lie about it.
-
-    `cosines` [n, R] with the references, `scores` [n, L] of their labels, `count` [n] of references that count.
-    """
-    given = np.add.reduceat(np.exp(np.float32(SHARPNESS) * cosines), starts, axis=1)
-    return np.asarray(np.log((given * scores).sum(1) / np.maximum(count, 1) + _FLOOR), dtype=np.float32)
+def _densities(cosines: Floats, scores: Floats, y: NDArray[np.intp]) -> Floats:
+    """[n] log densities as `Radius.density` has them: cosines [n, R] with references of classes y [R]."""
+    kernel = np.exp(np.float32(SHARPNESS) * cosines) * np.where(scores >= _SEEN, scores, 0)[:, y]
+    count = np.maximum(np.isfinite(cosines).sum(1), 1)
+    return np.asarray(np.log(kernel.sum(1) / count + _FLOOR), dtype=np.float32)
 
 
 def _exceeded_by(share: float, measured: Floats) -> float | None:
@@ -273,7 +282,7 @@ def _exceeded_by(share: float, measured: Floats) -> float | None:
     return float(ranked[min(int(share * len(ranked)), finite - 1)]) if finite else None
 
 
-def _measure(similarity: Floats, agreed: Floats, density: Floats) -> Floats:
+def _measure(similarity: Floats, agreed: Floats, density: Floats | np.float32) -> Floats:
     trusted = TRUST * np.log(np.maximum(agreed, np.float32(_FLOOR)))
     return np.asarray(SHARPNESS * similarity - density + trusted, dtype=np.float32)
 

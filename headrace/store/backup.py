@@ -164,13 +164,14 @@ def _rows(lines: IO[bytes], table: Table, backup: Path) -> Iterator[dict[str, An
     names = set(table.columns.keys())
     moments = [c.name for c in table.columns if isinstance(c.type, tables.Moment)]
     for number, line in enumerate(lines, 1):
+        row: dict[str, Any] = {}
         try:
             row = json.loads(line)
             row.update({k: datetime.fromisoformat(row[k]) for k in moments if row.get(k)})
-            damaged = set(row) != names
+            whole = set(row) == names
         except (ValueError, TypeError, AttributeError):
-            damaged = True
-        if damaged:
+            whole = False
+        if not whole:
             what = f"line {number} of the table {table.name} is damaged."
             raise InputError(what, where=str(backup), cure=_ANOTHER)
         yield row

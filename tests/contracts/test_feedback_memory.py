@@ -84,6 +84,13 @@ def test_the_newest_correction_of_a_text_wins(memory: Memory) -> None:
     assert ask(memory) == ("c", "fb_2"), "learning again keeps the place of the first time"
 
 
+def test_of_two_as_near_the_one_corrected_last_decides(memory: Memory) -> None:
+    memory.learn("intent", "shop", "parcel?", unit(1, 0, 0), SURE, "c", "fb_2")
+    assert ask(memory, "parcel, where?", embedding=unit(1, 0.2, 0)) == ("c", "fb_2")
+    memory.learn("intent", "shop", "Where is my parcel?", unit(1, 0, 0), SURE, "a", "fb_3")
+    assert ask(memory, "parcel, where?", embedding=unit(1, 0.2, 0)) == ("a", "fb_3")
+
+
 def test_forgetting_restores_what_was_before(memory: Memory) -> None:
     asked = [
         ("parcel, where?", unit(1, 0.2, 0)),
@@ -182,6 +189,7 @@ def test_a_radius_is_the_same_after_json_and_for_the_same_seed() -> None:
     assert again.to_json() == radius.to_json() == Radius.learn(embeddings, labels, seed=7).to_json()
     view = radius.view(embeddings[0])
     assert np.array_equal(radius.votes(view), again.votes(view))
+    assert radius.density(view, SURE) == again.density(view, SURE)
 
 
 def test_too_few_examples_reach_the_same_text_alone() -> None:
