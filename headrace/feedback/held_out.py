@@ -26,7 +26,7 @@ def held_out_scores(features: Floats, y: NDArray[np.intp], classes: int) -> Floa
     squared, vectors = np.linalg.eigh((inputs.T @ inputs).astype(np.float64))
     turned = inputs @ vectors.astype(np.float32)
     targets = np.eye(classes, dtype=np.float32)[y]
-    products = turned.T @ targets
+    products = np.asarray(turned.T @ targets, dtype=np.float32)
     tried = [_tried(turned, products, targets, np.maximum(squared, 0) + ridge, y) for ridge in _RIDGES]
     return min(tried, key=lambda found: found[0])[1]
 
