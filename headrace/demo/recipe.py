@@ -52,7 +52,7 @@ def text(channels: dict[str, tuple[str, str, bool]], *, seed: int, quick: bool) 
     ]
     return "".join(
         [
-            HEAD.format(seed=seed, longest=64 if quick else 128),
+            HEAD.format(seed=seed, longest=64 if quick else 96),
             "\nchannels:\n",
             *named,
             "\nsources:\n",

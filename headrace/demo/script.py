@@ -134,7 +134,7 @@ def _turn_under_load(
     parts: Mapping[str, Part],
     progress: Progress | None,
 ) -> TurnFigures:
-    """A turn while a client asks without a pause, through the swap of the release and a second beyond."""
+    """A turn while a client asks ten times a second, through the swap of the release and a second beyond."""
     asking = next(iter(parts))
     texts = [question.text for question in parts[asking].material.live]
     with asking_all_through(url, keys[asking], parts[asking].task, texts) as tally:

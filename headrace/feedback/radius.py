@@ -18,7 +18,9 @@ A correction of question q decides question x where three things hold.
   correction speaks, and the more examples a label has, the more their silence says: novelty grows with them.
 
 The threshold of the measure is the one at which, among the task's own training examples, correcting one
-changes `SHARE` of the others. The constants were chosen on rewordings written for training examples.
+changes `SHARE` of the others. Many corrections each reach less far, so that all of a channel's together change
+at most `TOGETHER` of its other questions: what one changes by mistake is rarely wrong for one question alone.
+The constants were chosen on rewordings written for training examples.
 """
 
 from __future__ import annotations
@@ -40,6 +42,12 @@ Floats = NDArray[np.float32]
 
 SHARE = 0.0043
 """Share of a task's other questions that one correction may change."""
+
+TOGETHER = 0.02
+"""Share of a task's other questions that all corrections of a channel may change together."""
+
+LADDER = tuple(SHARE / 2**step for step in range(9))
+"""Shares for which a threshold is learned; beyond the last, a correction reaches the same text alone."""
 
 DOUBT = 0.1
 LEEWAY = 2.0
@@ -111,10 +119,10 @@ class Fixed:
 
 @dataclass(frozen=True, eq=False)
 class Radius:
-    """Learned from a task's training examples; `threshold` None reaches the same text alone.
+    """Learned from a task's training examples; without `thresholds` a correction reaches the same text alone.
 
-    `mean` [d] is removed from embeddings; `references` holds examples by label, int8 [n_k, d] of unit length
-    divided by `step`; `far` is the cosine below which nothing reaches.
+    `thresholds` are those of `LADDER`, rising. `mean` [d] is removed from embeddings; `references` holds examples
+    by label, int8 [n_k, d] of unit length divided by `step`; `far` is the cosine below which nothing reaches.
     """
 
     mean: Floats
@@ -122,10 +130,10 @@ class Radius:
     step: float
     novelty: float
     far: float
-    threshold: float | None
+    thresholds: tuple[float, ...]
 
     @classmethod
-    def learn(cls, embeddings: Floats, labels: Sequence[str], *, seed: int, share: float = SHARE) -> Radius:
+    def learn(cls, embeddings: Floats, labels: Sequence[str], *, seed: int) -> Radius:
         """Learn from n training examples of one task: `embeddings` [n, d] float32 of norm 1, and `labels` [n].
 
         The embeddings are those that the serving adapter reads. The same arguments give the same radius.
@@ -133,7 +141,7 @@ class Radius:
         random = np.random.default_rng(seed)
         names = sorted(set(labels))
         if len(embeddings) < FEWEST or len(names) < 2:
-            return cls(np.zeros(embeddings.shape[1], np.float32), {}, 1.0, 0.0, 1.0, None)
+            return cls(np.zeros(embeddings.shape[1], np.float32), {}, 1.0, 0.0, 1.0, ())
         taken = random.permutation(len(embeddings))[:_MOST]
         mean = np.asarray(embeddings[taken].mean(0), dtype=np.float32)
         views = _views(embeddings[taken], mean)
@@ -144,8 +152,8 @@ class Radius:
         packed = np.rint(views[kept] / step).astype(np.int8)
         references = {name: packed[y[kept] == k] for k, name in enumerate(names)}
         novelty = float(np.clip(len(embeddings) / len(names) / PER_LABEL, *NOVELTY))
-        far, threshold = _simulate(views, y, kept, novelty, share, random)
-        return cls(mean, references, step, novelty, far, threshold)
+        far, thresholds = _simulate(views, y, kept, novelty, random)
+        return cls(mean, references, step, novelty, far, thresholds)
 
     def view(self, embedding: Floats) -> Floats:
         """[d] of length 1: the embedding without the task's mean."""
@@ -159,15 +167,22 @@ class Radius:
     def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
         """[n] of the measure above its threshold; -inf where the intents disagree or the distance is far."""
         margins = np.full(len(found.similarity), -np.inf, np.float32)
+        threshold = self._threshold(len(found.similarity))
         near = np.flatnonzero(agrees(found.similarity, found.affinity) & (found.similarity >= self.far))
-        if self.threshold is None or not len(near):
+        if threshold is None or not len(near):
             return margins
         voted = np.sqrt(found.votes[near] @ self.votes(view))
         near = near[agrees(found.similarity[near], found.affinity[near] * voted)]
         density = self.novelty * np.float32(self.density(view, scores))
         measured = _measure(found.similarity[near], found.affinity[near], density)
-        margins[near] = measured - np.float32(self.threshold)
+        margins[near] = measured - np.float32(threshold)
         return margins
+
+    def _threshold(self, corrections: int) -> float | None:
+        """The threshold when so many corrections share `TOGETHER`; None where each reaches its text alone."""
+        allowed = TOGETHER / max(corrections, 1)
+        fitting = (t for share, t in zip(LADDER, self.thresholds, strict=False) if share <= allowed)
+        return next(fitting, None)
 
     def density(self, view: Floats, scores: Mapping[str, float]) -> float:
         """log of how densely examples of the question's own intent lie about it."""
@@ -187,7 +202,7 @@ class Radius:
             "step": self.step,
             "novelty": self.novelty,
             "far": self.far,
-            "threshold": self.threshold,
+            "thresholds": list(self.thresholds),
         }
 
     @classmethod
@@ -232,10 +247,9 @@ def _simulate(
     y: NDArray[np.intp],
     kept: NDArray[np.intp],
     novelty: float,
-    share: float,
     random: np.random.Generator,
-) -> tuple[float, float | None]:
-    """The cosine that is far, and the threshold at which correcting a row changes `share` of the others.
+) -> tuple[float, tuple[float, ...]]:
+    """The cosine that is far, and the thresholds at which correcting a row changes the shares of `LADDER`.
 
     `kept` are the rows that are references, label by label; a row is left out of what is said of it.
     """
@@ -252,7 +266,7 @@ def _simulate(
     far = float(np.quantile(similarity[other], _FAR_SHARE))
     reached = agrees(similarity, agreed * voted) & (similarity >= far)
     measured = np.where(reached, _measure(similarity, agreed, novelty * density), -np.inf)
-    return far, _exceeded_by(share, measured[other])
+    return far, _exceeded_by(LADDER, measured[other])
 
 
 def _seen_by(views: Floats, kept: NDArray[np.intp], rows: NDArray[np.intp]) -> Floats:
@@ -275,11 +289,13 @@ def _densities(cosines: Floats, scores: Floats, y: NDArray[np.intp]) -> Floats:
     return np.asarray(np.log(kernel.sum(1) / count + _FLOOR), dtype=np.float32)
 
 
-def _exceeded_by(share: float, measured: Floats) -> float | None:
-    """What `share` of the values exceed, or the least that is finite; None where none is."""
+def _exceeded_by(shares: Sequence[float], measured: Floats) -> tuple[float, ...]:
+    """What each share of the values exceed, or the least that is finite; nothing where none is."""
     ranked = np.sort(measured)[::-1]
     finite = int(np.isfinite(ranked).sum())
-    return float(ranked[min(int(share * len(ranked)), finite - 1)]) if finite else None
+    return (
+        tuple(float(ranked[min(int(share * len(ranked)), finite - 1)]) for share in shares) if finite else ()
+    )
 
 
 def _measure(similarity: Floats, agreed: Floats, density: Floats | np.float32) -> Floats:
@@ -306,7 +322,7 @@ def _read(found: Mapping[str, Any]) -> Radius:
         for label, text in found["references"].items()
     }
     step, novelty, far = (float(found[name]) for name in ("step", "novelty", "far"))
-    threshold = None if found["threshold"] is None else float(found["threshold"])
-    if not np.isfinite([step, novelty, far, threshold or 0.0, *mean]).all() or step <= 0:
+    thresholds = tuple(float(value) for value in found["thresholds"])
+    if not np.isfinite([step, novelty, far, *thresholds, *mean]).all() or step <= 0:
         raise ValueError("it holds what it cannot")
-    return Radius(mean, references, step, novelty, far, threshold)
+    return Radius(mean, references, step, novelty, far, thresholds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,19 +157,27 @@ def test_readers_see_each_correction_whole_while_another_thread_learns() -> None
     assert ask(memory, "parcel, where?", embedding=unit(1, 0.2, 0)) == ("label fb_149", "fb_149")
 
 
-def test_a_learned_radius_keeps_to_the_share_that_it_was_given() -> None:
-    embeddings, labels = clusters(1)
+def changed_share(radius: Radius, corrections: int) -> float:
+    """The share of other questions that so many corrections in one memory change."""
     asked, known = clusters(2, 40)
-    radius = Radius.learn(embeddings, labels, seed=0, share=0.01)
     changed = pairs = 0
-    for i in range(0, len(asked), 3):
+    for first in range(0, len(asked) - corrections, max(3, corrections)):
         memory = Memory({"intent": radius})
-        memory.learn("intent", "shop", f"q{i}", asked[i], scores_of(known[i]), "new", "fb_1")
-        others = [j for j in range(len(asked)) if j != i]
+        taught = range(first, first + corrections)
+        for i in taught:
+            memory.learn("intent", "shop", f"q{i}", asked[i], scores_of(known[i]), "new", f"fb_{i}")
+        others = [j for j in range(len(asked)) if j not in taught]
         pairs += len(others)
         for j in others:
             changed += ask(memory, f"q{j}", embedding=asked[j], scores=scores_of(known[j])) is not None
-    assert 0 < changed / pairs < 0.03
+    return changed / pairs
+
+
+def test_a_correction_keeps_to_its_share_and_many_keep_to_theirs_together() -> None:
+    radius = Radius.learn(*clusters(1), seed=0)
+    assert 0 < changed_share(radius, 1) < 0.02
+    assert changed_share(radius, 30) < 0.06, "thirty alone would change thirty times the share of one"
+    assert changed_share(replace(radius, thresholds=radius.thresholds[:1] * 9), 30) > 0.06
 
 
 def test_a_learned_radius_reaches_what_is_nearly_the_same_and_not_another_intent() -> None:

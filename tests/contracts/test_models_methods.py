@@ -100,3 +100,9 @@ def test_what_is_served_is_what_was_validated(trained: Trained, task: TaskRecipe
 def test_a_wrong_option_is_refused_without_the_work(method: str) -> None:
     with pytest.raises(ValidationError, match="extra_forbidden"):
         plugins.options("methods", method).model_validate({"no_such_option": 1})
+
+
+def test_few_rows_are_passed_over_more_often() -> None:
+    options = plugins.options("methods", "lora")
+    assert [options().passes(rows) for rows in (100, 2299, 9026, 9589, 100_000)] == [30, 16, 4, 4, 4]
+    assert options(epochs=2).passes(2299) == 2

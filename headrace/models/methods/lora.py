@@ -20,7 +20,9 @@ class Options(BaseModel):
     alpha: float = Field(default=16.0, gt=0)
     layers: int | None = Field(default=None, ge=1, description="top layers that change; None: a third of all")
     modules: Literal["all-linear", "qv"] | tuple[str, ...] = "all-linear"
-    epochs: int = Field(default=4, ge=1, le=100)
+    epochs: int | None = Field(
+        default=None, ge=1, le=100, description="None: 4, or more until 560 batches are seen, at most 30"
+    )
     lr: float = Field(default=2e-3, gt=0)
     batch: int = Field(default=64, ge=2, le=4096)
     rslora: bool = False
@@ -34,6 +36,10 @@ class Options(BaseModel):
     def top(self, layers: int) -> int:
         """How many of a base's layers change."""
         return self.layers or max(1, layers // 3)
+
+    def passes(self, rows: int) -> int:
+        """Epochs over `rows` training rows; few rows need more of them for the same number of updates."""
+        return self.epochs or min(30, max(4, -(-560 // -(-rows // self.batch))))
 
     def scaling(self) -> float:
         """What the product of the factors is multiplied by."""

@@ -47,7 +47,7 @@ class Part:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            tuned = Trainer(job, prefix, _plan(self.options, prefix.base.layers)).run()
+            tuned = Trainer(job, prefix, _plan(self.options, prefix.base.layers, len(job.train.y))).run()
         finally:
             torch.set_num_threads(threads)
         delta = Delta(tuned.factors, self.options.scaling(), job.base_name, self.options.rslora)
@@ -55,13 +55,13 @@ class Part:
         return _summed(job, tuned, delta, words, seen)
 
 
-def _plan(options: Options, layers: int) -> Plan:
+def _plan(options: Options, layers: int, rows: int) -> Plan:
     return Plan(
         rank=options.rank,
         layers=options.top(layers),
         modules=options.changed(),
         scaling=options.scaling(),
-        epochs=options.epochs,
+        epochs=options.passes(rows),
         lr=options.lr,
         batch=options.batch,
     )
