@@ -64,6 +64,7 @@ def teach(
         changed_untouched=_changed([before[i] for i in rest], untouched_after),
         other_channel=len(elsewhere_after),
         changed_other_channel=_changed(elsewhere_before, elsewhere_after),
+        rewordings_right=sum(r.label == q.label for r, q in zip(rewordings_after, reworded, strict=True)),
         milliseconds_median=statistics.median([t for t in times if t is not None] or [math.nan]),
     )
     reworded_then = {q.text: reply.label for q, reply in zip(reworded, rewordings_after, strict=True)}

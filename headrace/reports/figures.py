@@ -80,7 +80,8 @@ class MemoryFigures:
 
     Of `corrected` questions `changed_corrected` were answered with the correction when asked again, and so on
     for their `rewordings`; of the `untouched` questions and of those of the `other_channel` of the task, the
-    answers that changed at all. `wrong_asked` counts the wrong answers seen.
+    answers that changed at all. `wrong_asked` counts the wrong answers seen, `rewordings_right` the rewordings
+    answered right in the end, those included that were right before.
     """
 
     channel: str
@@ -94,6 +95,7 @@ class MemoryFigures:
     other_channel: int
     changed_other_channel: int
     milliseconds_median: float
+    rewordings_right: int = 0
 
 
 @dataclass(frozen=True)

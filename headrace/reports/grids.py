@@ -91,12 +91,17 @@ def status_grid(pairs: Sequence[StatusFigures], language: str = "en") -> Grid:
 
 def memory_grid(memory: Sequence[MemoryFigures], language: str = "en") -> Grid:
     """What corrections changed: of the corrected, the reworded, the untouched, and another channel's."""
-    columns = _columns(language, "channel", ("corrected", "rewordings", "untouched", "other", "milliseconds"))
+    columns = _columns(
+        language,
+        "channel",
+        ("corrected", "rewordings", "reworded right", "untouched", "other", "milliseconds"),
+    )
     rows = tuple(
         (
             one.channel,
             share(one.changed_corrected, one.corrected),
             share(one.changed_rewordings, one.rewordings),
+            share(one.rewordings_right, one.rewordings),
             share(one.changed_untouched, one.untouched),
             share(one.changed_other_channel, one.other_channel),
             f"{one.milliseconds_median:.0f}" if one.corrected else NOTHING,

@@ -95,8 +95,8 @@ def _cards(
     yield f"{served}/{len(pairs)}", say(language, "card.served")
     reworded = sum(one.rewordings for one in memory)
     if reworded:
-        changed = sum(one.changed_rewordings for one in memory)
-        yield grids.percent(changed / reworded), say(language, "card.reworded")
+        right = sum(one.rewordings_right for one in memory)
+        yield grids.percent(right / reworded), say(language, "card.reworded")
     asked = [one.milliseconds_median for one in memory if one.corrected]
     if asked:
         slowest = max(asked)
