@@ -2,8 +2,9 @@
 
 200 test questions of BANKING77 (MiniLM) and 200 Chinese ones of SMP2017 (multilingual-e5-small), each with
 3 rewordings and a near-miss in `data/paraphrases.jsonl`. Each is corrected alone, in an empty memory, to a
-label that the seed draws from the adapter's next five. Adapter and radius learn from training
-rows; `data/README.md` says how the memory's constants were chosen. `--quick` takes every 4th training row, test row and question.
+label that the seed draws from the adapter's next five. Adapter and radius learn from training rows;
+`data/README.md` says how the memory's constants were chosen. `--quick` takes every 4th training row, test row
+and question.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Engine:
 
     def __init__(
         self, bank: Bank | None = None, *, batch: int = 32, remembered: int = 4096, threads: int = 1
-    ):
+    ) -> None:
         self._bank, self._batch = bank or Bank(), batch
         self._answers: Lru[tuple[str, str, str, str], Scored] = Lru(remembered)
         self._embeddings: Lru[tuple[EncoderKey, str], tuple[Array, Tokens]] = Lru(remembered)

@@ -31,7 +31,7 @@ def both(store: Store) -> Iterator[Stand]:
         yield made
 
 
-def problem(got: Got, status: int, name: str) -> dict[str, Any]:
+def expect_problem(got: Got, status: int, name: str) -> dict[str, Any]:
     assert got.status == status
     assert got.headers["content-type"] == "application/problem+json"
     ProblemBody.model_validate(got.json)
@@ -107,7 +107,7 @@ def test_private_details_reach_the_model_and_not_the_store(stand: Stand) -> None
 def test_401_without_a_key_that_opens(stand: Stand, header: str | None) -> None:
     headers = {"content-type": "application/json"} | ({} if header is None else {"authorization": header})
     got = stand.wait(stand.send("POST", "/v1/predict", {"text": "a"}, headers))
-    said = problem(got, 401, "unauthorized")
+    said = expect_problem(got, 401, "unauthorized")
     assert got.headers["www-authenticate"] == "Bearer"
     assert "headrace key new" in said["detail"]
 
@@ -117,16 +117,16 @@ def test_401_of_a_revoked_key_and_of_a_channel_that_left_the_recipe(stand: Stand
 
     (key,) = stand.store.keys.list("shop")
     stand.store.keys.revoke(key.id, stand.now)
-    problem(stand.ask(), 401, "unauthorized")
+    expect_problem(stand.ask(), 401, "unauthorized")
     stand.keys["gone"] = new_key(stand.store.keys, "gone")[1]
-    problem(stand.ask(channel="gone"), 401, "unauthorized")
+    expect_problem(stand.ask(channel="gone"), 401, "unauthorized")
 
 
 def test_404_of_a_path_and_405_of_a_method(stand: Stand) -> None:
-    problem(stand.get("/v1/nothing"), 404, "not-found")
-    problem(stand.get("/v1/predict/"), 404, "not-found")
+    expect_problem(stand.get("/v1/nothing"), 404, "not-found")
+    expect_problem(stand.get("/v1/predict/"), 404, "not-found")
     got = stand.get("/v1/predict")
-    problem(got, 405, "method")
+    expect_problem(got, 405, "method")
     assert got.headers["allow"] == "POST"
 
 
@@ -135,15 +135,15 @@ def test_413_by_what_is_declared_by_what_comes_and_by_the_number_of_pieces(sqlit
     with standing(sqlite_store, body=10_000) as stand:
         headers = stand.headers()
         declared = stand.send("POST", "/v1/predict", b"{}", headers | {"content-length": "10001"})
-        problem(stand.wait(declared), 413, "too-large")
+        expect_problem(stand.wait(declared), 413, "too-large")
         huge = stand.send("POST", "/v1/predict", b"{}", headers | {"content-length": "9" * 5000})
-        problem(stand.wait(huge), 413, "too-large")
+        expect_problem(stand.wait(huge), 413, "too-large")
         lying = headers | {"content-length": "2"}
         coming = stand.send("POST", "/v1/predict", b"", lying, pieces=[b" " * 5000] * 3)
-        problem(stand.wait(coming), 413, "too-large")
+        expect_problem(stand.wait(coming), 413, "too-large")
         tiny = stand.send("POST", "/v1/predict", b"", headers, pieces=[b" "] * 2000)
         got = stand.wait(tiny)
-        problem(got, 413, "too-large")
+        expect_problem(got, 413, "too-large")
         assert got.headers["connection"] == "close"
         assert stand.batcher.asked == []
 
@@ -158,7 +158,7 @@ def test_413_by_what_is_declared_by_what_comes_and_by_the_number_of_pieces(sqlit
     ],
 )
 def test_415_of_anything_but_plain_json(stand: Stand, more: dict[str, str]) -> None:
-    problem(stand.post("/v1/predict", {"text": "a"}, headers=more), 415, "media-type")
+    expect_problem(stand.post("/v1/predict", {"text": "a"}, headers=more), 415, "media-type")
 
 
 def test_a_charset_of_utf_8_is_fine(stand: Stand) -> None:
@@ -179,7 +179,7 @@ def test_a_charset_of_utf_8_is_fine(stand: Stand) -> None:
     ],
 )
 def test_400_says_where_a_body_breaks(stand: Stand, body: bytes, where: str) -> None:
-    assert where in problem(stand.post("/v1/predict", body), 400, "bad-body")["detail"]
+    assert where in expect_problem(stand.post("/v1/predict", body), 400, "bad-body")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -204,20 +204,20 @@ def test_400_says_where_a_body_breaks(stand: Stand, body: bytes, where: str) -> 
     ],
 )
 def test_422_names_the_field(stand: Stand, body: object, field: str) -> None:
-    said = problem(stand.post("/v1/predict", body), 422, "invalid")
+    said = expect_problem(stand.post("/v1/predict", body), 422, "invalid")
     assert said["field"] == field
     assert said["errors"][0]["field"] == field
     assert "pydantic" not in json.dumps(said)
 
 
 def test_422_names_the_nearest_field_and_all_mistakes(stand: Stand) -> None:
-    said = problem(stand.post("/v1/predict", {"texst": "a", "task": 4}), 422, "invalid")
+    said = expect_problem(stand.post("/v1/predict", {"texst": "a", "task": 4}), 422, "invalid")
     assert {mistake["field"] for mistake in said["errors"]} == {"texst", "task"}
     assert "'text" in json.dumps(said["errors"])
 
 
 def test_422_where_a_channel_has_several_tasks_and_none_is_named(stand: Stand) -> None:
-    said = problem(stand.ask(channel="forum"), 422, "invalid")
+    said = expect_problem(stand.ask(channel="forum"), 422, "invalid")
     assert said["field"] == "task"
     assert "intent, mood" in said["detail"]
 
@@ -238,7 +238,7 @@ def test_422_of_feedback_names_the_field_and_nothing_is_stored(
     stand: Stand, more: dict[str, object], field: str
 ) -> None:
     (answer,) = stand.ask().json["answers"]
-    said = problem(stand.post("/v1/feedback", {"answer": answer["id"]} | more), 422, "invalid")
+    said = expect_problem(stand.post("/v1/feedback", {"answer": answer["id"]} | more), 422, "invalid")
     assert said["field"] == field
     assert stand.store.feedback.list() == []
     if more.get("label") == "refnud":
@@ -248,7 +248,7 @@ def test_422_of_feedback_names_the_field_and_nothing_is_stored(
 def test_429_with_the_seconds_to_midnight_and_the_next_day_is_a_new_one(stand: Stand) -> None:
     assert [stand.ask(channel="partner").status for _ in range(5)] == [200] * 5
     got = stand.ask(channel="partner")
-    problem(got, 429, "quota")
+    expect_problem(got, 429, "quota")
     assert got.headers["retry-after"] == "43200"
     assert stand.store.usage.asked("partner", "2026-03-01") == 5
     stand.now += timedelta(hours=12)
@@ -274,20 +274,20 @@ def test_a_restart_gives_no_quota_back(sqlite_store: Store) -> None:
 def test_503_with_retry_after_where_the_queue_is_full(stand: Stand) -> None:
     stand.batcher.full = True
     got = stand.ask()
-    problem(got, 503, "full")
+    expect_problem(got, 503, "full")
     assert got.headers["retry-after"] == "2"
 
 
 def test_503_where_an_answer_takes_too_long(sqlite_store: Store) -> None:
     with standing(sqlite_store, seconds=0.05) as stand:
         stand.batcher.held = True
-        problem(stand.ask(), 503, "full")
+        expect_problem(stand.ask(), 503, "full")
 
 
 def test_503_where_nothing_is_served_yet(stand: Stand) -> None:
     stand.batcher.missing.add(("intent", "shop"))
     got = stand.ask()
-    problem(got, 503, "not-served")
+    expect_problem(got, 503, "not-served")
     assert int(got.headers["retry-after"]) > 0
     stand.ready = False
     assert stand.get("/readyz").status == 503
@@ -302,7 +302,7 @@ def test_503_where_the_store_is_full_and_no_answer_is_given(
 
     monkeypatch.setattr(stand.store.answers, "add_in", full)
     got = stand.ask(channel="partner")
-    said = problem(got, 503, "store")
+    said = expect_problem(got, 503, "store")
     assert "secret" not in json.dumps(said)
     assert int(got.headers["retry-after"]) > 0
     assert stand.store.answers.counts() == {}
@@ -338,7 +338,7 @@ def test_500_tells_nothing_inner_and_is_logged_without_what_was_asked(stand: Sta
     """OWASP LLM02; Triton CVE-2025-23319: an error message that named an internal region."""
     stand.batcher.broken = True
     got = stand.ask("canary-4711 wants a refund")
-    said = json.dumps(problem(got, 500, "internal"))
+    said = json.dumps(expect_problem(got, 500, "internal"))
     for inner in ("canary", "inner", "RuntimeError", "Traceback", "/srv"):
         assert inner not in said
     (line,) = [json.loads(line) for line in stand.log.getvalue().splitlines() if "request failed" in line]

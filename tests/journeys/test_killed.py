@@ -90,7 +90,7 @@ def _undisturbed(verb: Say, before: Path, after: Path, zygote: Zygote) -> Scene:
     return Scene(verb, before, after, done.seconds)
 
 
-def _play(scene: Scene, count: int, zygote: Zygote, tmp_path: Path) -> None:
+def _check_killed(scene: Scene, count: int, zygote: Zygote, tmp_path: Path) -> None:
     """Kill `count` runs at random moments; a run that was done before its moment does not count."""
     seed = random.getrandbits(32)
     print(f"seed {seed}: {count} kills of {scene.verb.__name__}, {scene.seconds:.2f} s undisturbed")
@@ -199,7 +199,7 @@ VERBS = [("collect", 10), ("train", 10), ("train-lora", 3), ("release", 10), ("f
 def test_a_killed_verb_loses_nothing_and_continues(
     name: str, count: int, scenes: Callable[[str], Scene], zygote: Zygote, tmp_path: Path
 ) -> None:
-    _play(scenes(name), count, zygote, tmp_path)
+    _check_killed(scenes(name), count, zygote, tmp_path)
 
 
 @pytest.mark.torture
@@ -207,4 +207,4 @@ def test_a_killed_verb_loses_nothing_and_continues(
 def test_a_verb_killed_two_hundred_times(
     name: str, scenes: Callable[[str], Scene], zygote: Zygote, tmp_path: Path
 ) -> None:
-    _play(scenes(name), 200, zygote, tmp_path)
+    _check_killed(scenes(name), 200, zygote, tmp_path)

@@ -28,7 +28,7 @@ from headrace.errors import InputError
 from headrace.serving.batcher import Batcher
 from headrace.store import Store
 from headrace.web.protocol import HEAD_BYTES, BoundedProtocol
-from headrace.web.server import background, listening, refuse_open_without_keys
+from headrace.web.server import background, is_loopback, listening, refuse_open_without_keys
 
 SEED = 20260301
 PROCESS = Path(__file__).parent.parent / "web_process.py"
@@ -172,15 +172,15 @@ def process(folder: Path, seconds: float = 0.0) -> Iterator[tuple[subprocess.Pop
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    _kills(tmp_path, 3)
+    _check_kills(tmp_path, 3)
 
 
 @pytest.mark.torture
 def test_kill_9_a_hundred_times(tmp_path: Path) -> None:
-    _kills(tmp_path, 100)
+    _check_kills(tmp_path, 100)
 
 
-def _kills(folder: Path, times: int) -> None:
+def _check_kills(folder: Path, times: int) -> None:
     """Each round asks and corrects with eight clients, kills at a random moment, and compares; seeded."""
     rng = random.Random(SEED)
     acknowledged: list[tuple[str, str, object, bytes]] = []
@@ -276,3 +276,4 @@ def test_an_address_open_to_all_is_refused_until_there_is_a_key(sqlite_store: St
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_this_machine_alone_needs_no_key(sqlite_store: Store, host: str) -> None:
     refuse_open_without_keys(sqlite_store, host)
+    assert is_loopback(host)

@@ -46,15 +46,15 @@ METHODS = ("POST",) * 12 + ("GET", "PUT", "HEAD", "OPTIONS", "TRACE", "")
 
 
 def test_twenty_thousand_mutated_requests(sqlite_store: Store) -> None:
-    _fuzz(sqlite_store, 20_000)
+    _check_mutated(sqlite_store, 20_000)
 
 
 @pytest.mark.torture
 def test_a_million_mutated_requests(sqlite_store: Store) -> None:
-    _fuzz(sqlite_store, 1_000_000)
+    _check_mutated(sqlite_store, 1_000_000)
 
 
-def _fuzz(store: Store, count: int) -> None:
+def _check_mutated(store: Store, count: int) -> None:
     """RELIABILITY: counts are held here; the seed is printed with a failure."""
     rng = random.Random(SEED)
     with standing(store, body=20_000) as stand:
