@@ -230,8 +230,7 @@ class Project:
         if channel is not None:
             self._pair(task, channel)
         with only_one(self.store.database, self.folder, "turn or training"):
-            shared = self.store.history.adapters(task, "") if channel else []
-            start = shared[0] if shared else None
+            start = self._shared(task) if channel else None
             return self.flywheel.train(task, channel, examples=examples, start=start, seed=seed)
 
     def evaluate(self, adapter: Adapter | str, channels: Sequence[str] | None = None) -> dict[str, Judged]:
@@ -298,8 +297,8 @@ class Project:
         listed = self.recipe.task(task).labels
         if listed:
             return listed
-        adapters = self.store.history.adapters(task, "")
-        return adapters[0].labels if adapters else ()
+        shared = self._shared(task)
+        return shared.labels if shared else ()
 
     # -- the whole
 
@@ -345,6 +344,15 @@ class Project:
 
     def _adapter(self, adapter: Adapter | str) -> Adapter:
         return adapter if isinstance(adapter, Adapter) else self.store.history.adapter(adapter)
+
+    def _shared(self, task: str) -> Adapter | None:
+        """The task's shared adapter: the one that serves, else the newest; a refused one is not taken up."""
+        served = [
+            self.store.history.adapter(r.adapter) for r in self.store.history.serving() if r.task == task
+        ]
+        known = [adapter for adapter in served if adapter.channel is None]
+        known = known or self.store.history.adapters(task, "")
+        return max(known, key=lambda adapter: adapter.at, default=None)
 
     def _channels_of(self, adapter: Adapter) -> list[str]:
         return [adapter.channel] if adapter.channel else self.recipe.channels_of(adapter.task)
