@@ -272,5 +272,5 @@ def test_auto_says_what_it_tried(task: TaskRecipe, cache: Path, monkeypatch: pyt
     both = train(rows(200), task=task, settings=TrainRecipe(), seed=0, cache=cache)
     assert any(note.startswith("head: ") for note in both.notes)
     assert any(note.startswith("lora: ") for note in both.notes)
-    assert f"{both.method} is kept: lora gains" in both.notes[-1]
-    assert both.method == "head", "what gains nothing beyond the noise is not paid for"
+    assert f"{both.method} is kept: lora finds the labels of validation rows likelier" in both.notes[-1]
+    assert both.method == "head", "what finds no label likelier beyond the noise is not paid for"
