@@ -238,7 +238,7 @@ def _choose(job: Job, settings: TrainRecipe) -> tuple[str, Fitted, tuple[str, ..
     likelier = _likelier(head, lora, job.validation.y)
     # Accuracy alone decides too little: on a thousand rows a gain of a point is within its noise, while the
     # likelihood of every row's label is heard.
-    kept = "lora" if gain >= 0 and likelier > SURE else "head"
+    kept = "lora" if gain > 0 and likelier > SURE else "head"
     notes.append(
         f"{kept} is kept: lora finds the labels of validation rows likelier by {likelier:.1f} standard errors "
         f"(wanted: {SURE:g}) and gains {100 * gain:+.1f} points, of which {100 * noise:.1f} may be noise"
