@@ -342,8 +342,15 @@ class Project:
         self.__dict__.pop("recipe", None)
         self.__dict__.pop("flywheel", None)
 
+    def adapter(self, name: str) -> Adapter:
+        """An adapter by its id, or by the beginning of it as tables show it; raises NotFound."""
+        known = {adapter.id: adapter for adapter in self.store.history.adapters()}
+        short = name.removeprefix("adp_")
+        found = [a for a in known.values() if len(short) >= 6 and a.id.removeprefix("adp_").startswith(short)]
+        return known.get(name) or (found[0] if len(found) == 1 else self.store.history.adapter(name))
+
     def _adapter(self, adapter: Adapter | str) -> Adapter:
-        return adapter if isinstance(adapter, Adapter) else self.store.history.adapter(adapter)
+        return adapter if isinstance(adapter, Adapter) else self.adapter(adapter)
 
     def _shared(self, task: str) -> Adapter | None:
         """The task's shared adapter: the one that serves, else the newest; a refused one is not taken up."""

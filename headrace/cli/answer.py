@@ -159,7 +159,7 @@ def feedback_list(
             one.text,
             one.verdict,
             one.label or "",
-            "learned" if one.used else "waits",
+            "taken up" if one.used else "waits",
         )
         for one in found
     ]

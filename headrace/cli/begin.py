@@ -50,8 +50,13 @@ def demo(
         str | None, typer.Option(metavar="NAME", help="Another data set in place of ours: banking77.")
     ] = None,
     folder: Annotated[
-        Path, typer.Option(file_okay=False, metavar="DIR", help="Where the demo's project is made.")
-    ] = Path("demo-project"),
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            metavar="DIR",
+            help="Where the demo's project is made: demo-project or demo-project-quick.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws rows, order and the example shown.")] = 7,
 ) -> None:
     """Turn the flywheel on real text, from raw rows to a report.
@@ -62,11 +67,12 @@ def demo(
     Example:
 
         headrace demo
-        headrace demo --quick --folder demo-project-quick
+        headrace demo --quick --folder my-demo
     """
     script = importlib.import_module("headrace.demo.script")
     with Progress(sys.stderr) as progress:
-        script.run(folder, quick=quick, data=data, seed=seed, console=Console(), progress=progress)
+        chosen = folder or Path("demo-project-quick" if quick else "demo-project")
+        script.run(chosen, quick=quick, data=data, seed=seed, console=Console(), progress=progress)
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)

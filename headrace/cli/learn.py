@@ -159,15 +159,17 @@ def turn(
 
 
 def _adapter(project: Project, wanted: str | None, task: str | None) -> Adapter:
-    """The adapter with this id, or the newest one."""
+    """The adapter with this id or its beginning; else the newest one that the gate has not refused."""
     if wanted is not None:
-        return project.store.history.adapter(wanted)
+        return project.adapter(wanted)
     if task is not None:
         project.recipe.task(task)
     found = project.store.history.adapters(task)
     if not found:
         raise NotFound("there is no adapter yet.", cure="Run: headrace train")
-    return found[0]
+    events = project.store.history.events(task)
+    refused = {event.evidence.get("adapter") for event in events if event.kind == "refused"}
+    return next((adapter for adapter in found if adapter.id not in refused), found[0])
 
 
 def _decided(found: Sequence[Any]) -> None:

@@ -157,7 +157,7 @@ class Judge:
         """Several labels for one text of a channel: all go, or the one that most rows say stays."""
         key = self._keys[row.id]
         votes = self._votes(row, label, here)
-        said = ", ".join(f"{name!r} {n} times" for name, n in sorted(votes.items()))
+        said = _told(votes)
         winner = _winner(votes) if self._recipe.clean.conflicts == "majority" else None
         if here is not None and here.label != winner:
             self._remove(here, key, CONFLICT, said)
@@ -225,3 +225,10 @@ def _winner(votes: Counter[str]) -> str | None:
     """The label with the most votes, None where two have as many."""
     (first, most), *others = votes.most_common(2)
     return None if others and others[0][1] == most else first
+
+
+def _told(votes: Counter[str]) -> str:
+    """The labels of one text, the most frequent three; more would grow with the square of the rows."""
+    ranked = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))
+    more = f" and {len(ranked) - 3} other labels" if len(ranked) > 3 else ""
+    return ", ".join(f"{name[:80]!r} {n} times" for name, n in ranked[:3]) + more

@@ -21,7 +21,7 @@ from headrace.demo.lesson import Lesson, teach
 from headrace.demo.questions import Material
 from headrace.demo.server import serving
 from headrace.demo.visitor import Visitor, asking_all_through
-from headrace.errors import InputError
+from headrace.errors import Conflict, InputError
 from headrace.project import Project
 from headrace.records import utc_now
 from headrace.reports.figures import DemoFigures, TurnFigures
@@ -111,8 +111,14 @@ def _project(
 ) -> Project:
     """The project, new or as an interrupted run left it; its data files are written anew."""
     channels = {name: (part.task, part.language, part.fixed_split) for name, part in parts.items()}
-    if not (folder / "headrace.yaml").exists():
-        Project.init(folder, recipe=recipe.text(channels, seed=seed, quick=quick)).close()
+    wanted, path = recipe.text(channels, seed=seed, quick=quick), folder / "headrace.yaml"
+    if not path.exists():
+        Project.init(folder, recipe=wanted).close()
+    elif path.read_text(encoding="utf-8") != wanted:
+        raise Conflict(
+            f"the project in {folder} is another one.",
+            cure="Name an empty folder: headrace demo --folder DIR",
+        )
     (folder / "data").mkdir(exist_ok=True)
     for name, part in parts.items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part.material.rows)

@@ -45,10 +45,6 @@ class Visitor:
         found = self._post("/v1/predict", {"task": self.task, "text": text})["answers"][0]
         return Reply(found["id"], found["label"], found["confidence"], found["because"])
 
-    def ask_all(self, texts: Sequence[str]) -> list[Reply]:
-        """Answers in the order of the texts."""
-        return [self.ask(text) for text in texts]
-
     def correct(self, answer: str, label: str, *, person: str) -> None:
         """Say what the right label is; returns once the server has it on disk."""
         body = {"answer": answer, "verdict": "correction", "label": label, "person": person}

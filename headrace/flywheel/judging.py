@@ -23,6 +23,12 @@ class Judged:
     outcomes: Outcomes
     judgement: Judgement
 
+    @property
+    def rows(self) -> str:
+        """A digest of the held-out rows and their labels."""
+        said = "\x1f".join(map("\x1e".join, zip(self.outcomes.rows, self.outcomes.gold, strict=True)))
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
 
 class Bench:
     """Judges adapters of one project and writes the reports."""
@@ -41,7 +47,9 @@ class Bench:
         files = {name: self.store.artifacts.path(digest) for name, digest in adapter.files.items()}
         judged: dict[str, Judged] = {}
         for channel in channels:
-            rows = self.store.examples.of(adapter.task, [channel], ["test"])
+            held = self.store.examples.of(adapter.task, [channel], ["test"])
+            # Corrections are rows that the serving adapter got wrong: judging by them would favour any other.
+            rows = [row for row in held if row.origin != "feedback"]
             texts, gold = [row.text for row in rows], [row.label for row in rows]
             scores = self.engine.scores(
                 files, texts, progress=counting(self.progress, f"judging {channel}", len(rows))
@@ -54,9 +62,8 @@ class Bench:
         return judged
 
     def _report(self, judged: Judged, channel: str) -> None:
-        rows = hashlib.sha256("\x1f".join(judged.outcomes.rows).encode()).hexdigest()[:16]
-        figures = {**judged.judgement.to_json(), "rows": rows}
-        name = content_id("rep", judged.adapter.id, channel, rows)
+        figures = {**judged.judgement.to_json(), "rows": judged.rows}
+        name = content_id("rep", judged.adapter.id, channel, judged.rows)
         self.store.history.add(
             Report(name, judged.adapter.id, judged.adapter.task, channel, figures, self.clock())
         )

@@ -30,6 +30,7 @@ from headrace.serving.engine import Engine
 from headrace.store import Store, TurnState
 from headrace.store.lock import only_one
 
+ROLLED_BACK = "Not released: it was rolled back here. To take it up again: headrace release."
 NO_NEWS = "Nothing new: the examples, the recipe and the held-out rows are what they were."
 SERVES = "Nothing new: this adapter serves there already."
 
@@ -129,7 +130,7 @@ class Flywheel:
             return []
         champions = self._champions(adapter.task, channels)
         decisions = self._decide(adapter, channels, challengers, champions)
-        self._carry_out(adapter, decisions)
+        self._carry_out(adapter, decisions, challengers)
         return [
             PairTurn(
                 adapter.task,
@@ -159,16 +160,34 @@ class Flywheel:
         return results
 
     def _release_new(self, adapter: Adapter, judged: Mapping[str, Judged]) -> list[PairTurn]:
-        """Release where the adapter neither serves nor was refused on the same rows."""
+        """Release where the adapter neither serves, nor was refused on the same rows, nor was rolled back."""
+        back = [c for c in judged if self._rolled_back(adapter, c)]
         same = [c for c in judged if self._serves(adapter, c) or self._refused(adapter, c, judged[c])]
-        fresh = [c for c in judged if c not in same]
+        same = [c for c in same if c not in back]
+        fresh = [c for c in judged if c not in same and c not in back]
         results = self._pass(adapter, fresh, judged)
+        results += [_unchanged(adapter, channel, judged[channel], ROLLED_BACK) for channel in back]
         return results + [_unchanged(adapter, channel, judged[channel], NO_NEWS) for channel in same]
+
+    def _rolled_back(self, adapter: Adapter, channel: str) -> bool:
+        """Whether somebody took this adapter back here: a turn does not undo what a person decided."""
+        past = self.store.history.releases(adapter.task, channel, limit=1000)
+        if not past or past[0].kind != "rollback":
+            return False
+        by_id = {release.id: release for release in past}
+        before = by_id.get(past[0].previous or "")
+        return before is not None and before.adapter == adapter.id
 
     def _refused(self, adapter: Adapter, channel: str, judged: Judged) -> bool:
         events = self.store.history.events(adapter.task, channel, limit=50)
         last = next((e.evidence for e in events if e.kind == "refused"), {})
-        return last.get("adapter") == adapter.id and last.get("n") == judged.judgement.n
+        now = {
+            "adapter": adapter.id,
+            "rows": judged.rows,
+            "margin_points": self.recipe.gate.margin,
+            "confidence": self.recipe.gate.confidence,
+        }
+        return all(last.get(key) == value for key, value in now.items())
 
     def _own(self, task: str, channel: str, shared: Adapter, on_shared: Judged) -> Judged | None:
         """The channel's own adapter where its held-out rows say that it is better than the shared one."""
@@ -214,12 +233,26 @@ class Flywheel:
         first = [c for c in channels if c not in champions]
         if not first:
             return decisions
-        begin = decide(
-            None, reduce(Outcomes.joined, [challengers[c].outcomes for c in first]), grew=True, **rules
-        )
+        rows = reduce(Outcomes.joined, [challengers[c].outcomes for c in first])
+        begin = self._joins(adapter, decisions) or decide(None, rows, grew=True, **rules)
         return decisions | dict.fromkeys(first, begin)
 
-    def _carry_out(self, adapter: Adapter, decisions: Mapping[str, Decision]) -> None:
+    def _joins(self, adapter: Adapter, decisions: Mapping[str, Decision]) -> Decision | None:
+        """Whether a new channel may begin with a shared adapter: only with one that serves other channels.
+
+        None where nothing serves the task yet, or the adapter is the channel's own.
+        """
+        serving = {r.adapter for r in self.store.history.serving() if r.task == adapter.task}
+        if not serving or adapter.channel is not None:
+            return None
+        if adapter.id in serving or any(decision.released for decision in decisions.values()):
+            return Decision(True, "Released: the adapter serves the task's other channels.", {})
+        said = "Not released: the adapter serves no other channel of the task; what serves them answers here too."
+        return Decision(False, said, {})
+
+    def _carry_out(
+        self, adapter: Adapter, decisions: Mapping[str, Decision], judged: Mapping[str, Judged]
+    ) -> None:
         """Release where the gate says so, in one transaction; write the refusals down."""
         written: Any = {"clock": self.clock, "ids": self.ids}
         said = {c: {"reason": d.reason, **d.evidence} for c, d in decisions.items() if d.released}
@@ -227,7 +260,9 @@ class Flywheel:
             promote(self.store, adapter.task, said, adapter.id, {}, **written)
         for channel, d in decisions.items():
             if not d.released:
-                refuse(self.store, adapter.task, channel, adapter.id, d.reason, d.evidence, **written)
+                gate = {"margin_points": self.recipe.gate.margin, "confidence": self.recipe.gate.confidence}
+                evidence = {**d.evidence, **gate, "rows": judged[channel].rows}
+                refuse(self.store, adapter.task, channel, adapter.id, d.reason, evidence, **written)
 
     def _champions(self, task: str, channels: Sequence[str]) -> dict[str, Judged]:
         serving = {

@@ -64,8 +64,10 @@ def _before(serving: Release, by_id: Mapping[str, Release]) -> Release:
 
 
 def _named(wanted: str, past: list[Release]) -> Release:
+    short = wanted.removeprefix("adp_")
     for release in past:
-        if wanted in (release.id, release.adapter):
+        begins = len(short) >= 6 and release.adapter.removeprefix("adp_").startswith(short)
+        if wanted in (release.id, release.adapter) or begins:
             return release
     known = ", ".join(release.id for release in past[:5])
     raise NotFound(

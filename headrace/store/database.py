@@ -7,7 +7,6 @@ process writes, whatever the busy timeout.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
@@ -22,7 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from headrace.errors import InputError, MissingExtra, StoreBusy, StoreError
+from headrace.errors import InputError, MissingExtra, StoreError
 from headrace.store.failures import database_errors
 
 T = TypeVar("T")
@@ -99,16 +98,6 @@ def check_known(revision: str | None, where: str) -> None:
             where=where,
             cure="Run: pip install --upgrade headrace",
         )
-
-
-def retry_busy(work: Callable[[], T], *, tries: int = 3, sleep: Callable[[float], None] = time.sleep) -> T:
-    """Run `work` again when another process holds the store; the last StoreBusy is raised."""
-    for attempt in range(tries - 1):
-        try:
-            return work()
-        except StoreBusy:
-            sleep(0.1 * 2**attempt)
-    return work()
 
 
 def _scripts() -> Config:

@@ -12,7 +12,7 @@ from small_project import INTENTS, live_questions, make_project
 
 from headrace.errors import NotFound, NotServed, StoreBusy, TrainingError
 from headrace.project import Project
-from headrace.records import Clock, IdMaker
+from headrace.records import Adapter, Clock, IdMaker
 from headrace.store.lock import only_one
 
 pytestmark = pytest.mark.xdist_group("flywheel")
@@ -89,20 +89,76 @@ def test_a_spoilt_challenger_is_refused_in_one_sentence_and_what_serves_stays(tm
     project.close()
 
 
-def test_rollback_goes_back_to_what_served_and_history_tells_it(project: Project) -> None:
+def spoilt(project: Project) -> Adapter:
+    """An adapter whose training labels were shuffled."""
+    examples = project.store.examples.of("intent", splits=["train"])
+    labels = [example.label for example in examples]
+    random.Random(1).shuffle(labels)
+    shuffled = [replace(example, label=label) for example, label in zip(examples, labels, strict=True)]
+    return project.train("intent", examples=shuffled)
+
+
+def test_rollback_goes_back_to_what_served_and_the_next_turn_does_not_undo_it(project: Project) -> None:
     project.turn()
-    first = project.store.history.serving()
+    first = {r.channel: r.adapter for r in project.store.history.serving()}
     with pytest.raises(NotFound, match="nothing was released before"):
         project.rollback("intent", "desk")
-    half = [e for e in project.store.examples.of("intent", splits=["train"]) if int(e.id[-1], 16) % 2]
-    project.release(project.train("intent", examples=half), ["desk"])
-    project.flywheel.release(project.store.history.adapter(first[0].adapter), ["desk"])
-    serving = {r.channel: r.adapter for r in project.store.history.serving()}
-    assert (
-        serving["desk"] == first[0].adapter or project.rollback("intent", "desk").adapter == first[0].adapter
+    project.add_rows(
+        [{"text": "how do i get a new key thanks a lot", "label": "create_key", "split": "train"}],
+        channel="desk",
+        task="intent",
     )
+    assert [pair.released for pair in project.turn().pairs] == [True, True]
+    project.rollback("intent", "desk")
+    again = {pair.channel: pair.message for pair in project.turn().pairs}
+    assert "rolled back" in again["desk"]
+    assert {r.channel: r.adapter for r in project.store.history.serving()}["desk"] == first["desk"]
     kinds = [line.kind for line in project.history(channel="desk")]
-    assert "release" in kinds
+    assert kinds.count("rollback") == 1
+    named = project.release(project.store.history.adapters("intent", "")[0], ["desk"])
+    assert named[0].released, "a person may take it up again"
+
+
+def test_a_refused_adapter_serves_no_new_channel(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", margin=3.0)
+    project.turn()
+    serving = project.store.history.serving()[0].adapter
+    bad = spoilt(project)
+    project.release(bad)
+    project.add_channel("app", ["intent"])
+    assert {pair.channel: pair.released for pair in project.release(bad)} == {
+        "desk": False,
+        "forum": False,
+        "app": False,
+    }
+    assert project.predict(["a new key"], task="intent", channel="app")[0].adapter == serving
+    assert [p.released for p in project.turn().pairs if p.channel == "app"] == [True]
+    project.close()
+
+
+def test_a_refusal_holds_until_the_gate_or_the_rows_change(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", margin=3.0)
+    project.turn()
+    bad = spoilt(project)
+    judged = project.flywheel.judge(bad, ["desk"])
+    said = [project.flywheel._release_new(bad, judged)[0].message for _ in range(2)]
+    assert said[0].startswith(("Refused", "Not released"))
+    assert said[1].startswith("Nothing new")
+    path = project.folder / "headrace.yaml"
+    path.write_text(path.read_text().replace("margin: 3.0", "margin: 100"))
+    wider = Project(project.folder)
+    assert not wider.flywheel._release_new(bad, judged)[0].message.startswith("Nothing new")
+    wider.close()
+    project.close()
+
+
+def test_corrections_do_not_judge_because_they_are_what_the_champion_got_wrong(project: Project) -> None:
+    adapter = project.train("intent")
+    before = project.evaluate(adapter)["desk"].judgement
+    held = project.store.examples.of("intent", ["desk"], ["test"])[0]
+    wrong = replace(held, id="row_corrected", text="not seen", origin="feedback", label="rollback")
+    project.store.examples.settle([(wrong, "key")])
+    assert project.evaluate(adapter)["desk"].judgement == before
 
 
 def test_the_same_examples_and_seed_give_the_same_adapter_and_bytes(tmp_path: Path) -> None:
