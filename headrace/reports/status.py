@@ -52,7 +52,7 @@ def _pair(store: Store, counts: _Counts, task: str, channel: str, release: Relea
         rejected=counts.rejected(pair),
         masked=counts.masked(pair),
         train=counts.examples(pair, "train", "validation"),
-        test=counts.examples(pair, "test"),
+        test=counts.judging(pair),
         serves=release,
         adapter=store.history.adapter(release.adapter) if release else None,
         judged=Judgement.from_json(reports[0].figures) if reports else None,
@@ -77,6 +77,14 @@ class _Counts:
 
     def masked(self, pair: tuple[str, str]) -> dict[str, int]:
         return {kind: n for (t, c, kind), n in self._masked.items() if (t, c) == pair}
+
+    def judging(self, pair: tuple[str, str]) -> int:
+        """Held-out rows that judge: corrections do not."""
+        return sum(
+            n
+            for (t, c, split, o), n in self._examples.items()
+            if (t, c, split) == (*pair, "test") and o != "feedback"
+        )
 
     def examples(self, pair: tuple[str, str], *splits: str) -> int:
         return sum(n for (t, c, split, _), n in self._examples.items() if (t, c) == pair and split in splits)

@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,8 +43,9 @@ class Child:
             self.heard.append(self._next())
 
     def kill(self) -> list[Any]:
-        """SIGKILL; what it had said, the rest of the pipe included."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        """SIGKILL, where it has not ended by itself; what it had said, the rest of the pipe included."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGKILL)
         return self.end()
 
     def end(self) -> list[Any]:
