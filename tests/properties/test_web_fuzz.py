@@ -55,7 +55,7 @@ def test_a_million_mutated_requests(sqlite_store: Store) -> None:
 
 
 def _check_mutated(store: Store, count: int) -> None:
-    """RELIABILITY: counts are held here; the seed is printed with a failure."""
+    """Counts are held here; the seed is printed with a failure."""
     rng = random.Random(SEED)
     with standing(store, body=20_000) as stand:
         stand.ask()
