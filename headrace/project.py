@@ -12,6 +12,7 @@ from headrace.channels.keys import new_key
 from headrace.data.clean import Cleaned, clean
 from headrace.data.collect import Collected, add_rows, collect
 from headrace.data.quarantine import restore as restore_row
+from headrace.doctor import Finding, examine
 from headrace.errors import Conflict, NotFound
 from headrace.feedback.record import record
 from headrace.flywheel import Flywheel, Judged, PairTurn, Progress, Turn
@@ -305,6 +306,10 @@ class Project:
     def status(self) -> list[PairStatus]:
         """The circle of every (task, channel)."""
         return status(self.store, self.recipe)
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong with the installation and the project, each finding with its cure; changes nothing."""
+        return examine(self.folder, clock=self.clock)
 
     def backup(self, to: Path | str, *, over: bool = False) -> int:
         """Write recipe, tables and artifacts to one file, while others write; its size in bytes.

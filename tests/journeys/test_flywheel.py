@@ -172,6 +172,13 @@ def test_the_same_examples_and_seed_give_the_same_adapter_and_bytes(tmp_path: Pa
     assert made[0] == made[1]
 
 
+def test_the_doctor_of_a_healthy_project_finds_nothing_broken(project: Project) -> None:
+    project.turn()
+    found = project.doctor()
+    assert {finding.state for finding in found} <= {"ok", "warn"}
+    assert len(found) > 5
+
+
 def test_one_turn_at_a_time(project: Project) -> None:
     with only_one(project.store.database, project.folder, "turn"), pytest.raises(StoreBusy, match="running"):
         project.turn()
