@@ -14,12 +14,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
 
 from headrace.errors import InputError
 from headrace.evaluation.intervals import Estimate, two_sided
@@ -118,6 +117,8 @@ def compare(first: Outcomes, second: Outcomes, *, confidence: float = 0.95) -> C
 
 def mcnemar(won: int, lost: int) -> float:
     """The exact two-sided p of McNemar's test: how odd the split of the rows that differ would be."""
+    from scipy.stats import binomtest  # a server, which compares nothing, starts a second sooner without it
+
     return 1.0 if won + lost == 0 else float(binomtest(won, won + lost).pvalue)
 
 
@@ -144,7 +145,7 @@ def rows_needed(
     if margin < 1e-6:
         return None
     z = two_sided(confidence)
-    spread = (z + float(norm.ppf(power))) ** 2 * discordant_rate / margin**2
+    spread = (z + NormalDist().inv_cdf(power)) ** 2 * discordant_rate / margin**2
     silent = z * z * (1 - min(margin, 1.0)) / min(margin, 1.0)
     return max(1, math.floor(max(spread, silent)) + 1)
 
@@ -155,6 +156,8 @@ def _lower(won: int, lost: int, n: int, z: float) -> float:
 
     def excess(difference: float) -> float:
         return n * (value - difference) - z * math.sqrt(n * _variance(won, lost, n, difference))
+
+    from scipy.optimize import brentq
 
     floor, ceiling = -1 + 1e-12, value - 1e-9  # at `value` itself the variance may be 0: no root there
     if ceiling <= floor or excess(floor) <= 0:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 Statistic = Callable[[NDArray[np.intp]], float]
 
@@ -40,7 +40,7 @@ class Estimate:
 
 def two_sided(confidence: float) -> float:
     """The normal quantile of a two-sided interval, for example 1.96 for 0.95."""
-    return float(norm.ppf((1 + confidence) / 2))
+    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def wilson(right: int, n: int, confidence: float = 0.95) -> Estimate:

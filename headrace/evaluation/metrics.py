@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 Classes = NDArray[np.intp]
 
@@ -57,6 +56,8 @@ def per_class(gold: Classes, answered: Classes, labels: Sequence[str]) -> tuple[
     """One line a label, in the order of `labels`; what cannot be divided is 0."""
     if not gold.size:
         return tuple(ClassRow(label, 0.0, 0.0, 0.0, 0, 0) for label in labels)
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(
         gold, answered, labels=np.arange(len(labels)), average=None, zero_division=0
     )
@@ -69,4 +70,6 @@ def confusion(gold: Classes, answered: Classes, classes: int) -> NDArray[np.int6
     """Counts [classes, classes]: gold down, answered across."""
     if classes == 1 or not gold.size:  # scikit-learn warns of the one and refuses the other
         return np.full((classes, classes), gold.size, np.int64)
+    from sklearn.metrics import confusion_matrix
+
     return np.asarray(confusion_matrix(gold, answered, labels=np.arange(classes)), np.int64)

@@ -2,74 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from headrace.models.adapter import Head
-from headrace.models.delta import Delta
-from headrace.serving.encoder import Encoder
-from headrace.serving.graph import DeltaBank
+from headrace.errors import ArtifactError
+from headrace.records import Adapter, Release
+from headrace.serving.loader import Source
 from headrace.serving.router import Router
-
-EncoderKey = tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """One adapter in memory, whatever the number of channels on it; `base` is the key of its encoder."""
-
-    adapter: str
-    head: Head
-    base: EncoderKey
-    encoder: Encoder
-    delta: Delta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What answers one (task, channel): a release, its adapter and, where there is one, its delta's row."""
-
-    release: str
-    loaded: Loaded
-    deltas: DeltaBank | None = None
-
-    @property
-    def row(self) -> int:
-        """The adapter's row in `deltas`; 0 is no delta."""
-        return self.deltas.row(self.loaded.adapter) if self.deltas else 0
+from headrace.serving.shelf import Loaded, Shelf
 
 
 @dataclass(frozen=True)
 class Bank:
-    """All that serves: adapters by id, their deltas stacked per base, the router that picks among them."""
+    """Who is served by which release, and where its adapter is: on the shelf, or in the files of a source."""
 
     router: Router = field(default_factory=Router)
-    adapters: Mapping[str, Loaded] = field(default_factory=dict)
-    deltas: Mapping[EncoderKey, DeltaBank] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=Shelf)
 
-    @classmethod
-    def of(cls, router: Router, adapters: Mapping[str, Loaded], previous: Bank | None = None) -> Bank:
-        """A snapshot; stacked deltas are taken from `previous` where the same adapters have them."""
-        known = previous.deltas if previous else {}
-        groups: dict[EncoderKey, dict[str, Loaded]] = {}
-        for name, loaded in sorted(adapters.items()):
-            if loaded.delta:
-                groups.setdefault(loaded.base, {})[name] = loaded
-        return cls(router, dict(adapters), {base: _stack(known.get(base), g) for base, g in groups.items()})
+    def find(self, task: str, channel: str) -> Release:
+        """The release that answers (task, channel); raises NotServed where nothing does yet."""
+        return self.router.route(task, channel)
 
-    def find(self, task: str, channel: str) -> Served:
-        """What answers (task, channel); raises NotServed where nothing does yet."""
-        release = self.router.route(task, channel)
-        loaded = self.adapters[release.adapter]
-        return Served(release.id, loaded, self.deltas.get(loaded.base) if loaded.delta else None)
+    def absent(self, task: str, channel: str) -> str | None:
+        """The adapter that must be fetched before (task, channel) is answered; None where it is in memory."""
+        release = self.router.own.get((task, channel)) or self.router.shared.get(task)
+        return None if release is None or release.adapter in self.shelf else release.adapter
 
-    def encoders(self) -> dict[EncoderKey, Encoder]:
-        """The open encoders, each once."""
-        return {loaded.base: loaded.encoder for loaded in self.adapters.values()}
+    def load(self, adapter: str) -> Loaded:
+        """An adapter, from memory where it is there. Raises ArtifactError."""
+        return self.shelf.get(adapter) or self.shelf.fetch(self.sources[adapter])
+
+    def after(
+        self,
+        releases: Iterable[Release],
+        adapters: Iterable[Adapter],
+        artifact_path: Callable[[str], Path],
+    ) -> Bank:
+        """The bank that serves by further `releases`; adapters that are new here come from `adapters`.
+
+        What is new is brought into memory while there is room. `artifact_path` finds a file by its SHA-256.
+        Raises ArtifactError, and changes nothing, where an adapter that is to serve lacks a record or a file.
+        """
+        records = {adapter.id: adapter for adapter in adapters}
+        shared = {name for name, source in self.sources.items() if source.shared}
+        shared |= {adapter.id for adapter in records.values() if adapter.channel is None}
+        router = self.router.after(releases, shared)
+        serving = router.serving()
+        fresh = _sources(sorted(serving - self.sources.keys()), records, artifact_path)
+        self.shelf.warm(fresh.values())
+        known = {name: source for name, source in self.sources.items() if name in serving}
+        return Bank(router, known | fresh, self.shelf)
 
 
-def _stack(known: DeltaBank | None, group: Mapping[str, Loaded]) -> DeltaBank:
-    if known and known.adapters == tuple(group):
-        return known
-    deltas = {name: loaded.delta for name, loaded in group.items() if loaded.delta}
-    return DeltaBank(deltas, next(iter(group.values())).encoder.graph.sites)
+def _sources(
+    names: Iterable[str], records: Mapping[str, Adapter], artifact_path: Callable[[str], Path]
+) -> dict[str, Source]:
+    paths: dict[str, Path] = {}
+    found: dict[str, Source] = {}
+    for name in names:
+        if name not in records:
+            raise ArtifactError(f"adapter {name} is released and has no record.")
+        # A thousand adapters name the same graph: its digest and its path are in memory once.
+        digests = {sys.intern(file): sys.intern(digest) for file, digest in records[name].files.items()}
+        paths |= {digest: artifact_path(digest) for digest in digests.values() if digest not in paths}
+        files = {file: paths[digest] for file, digest in digests.items()}
+        found[name] = Source(name, files, digests, shared=records[name].channel is None)
+    return found

@@ -86,11 +86,22 @@ class Encoder:
         `rows` [n] picks each text's delta in `deltas` (0: none). An embedding does not depend on other rows.
         """
         ids = self.tokenize(texts)
+        return Encoded(self.embed(ids, batch=batch, deltas=deltas, rows=rows), ids)
+
+    def embed(
+        self,
+        ids: Sequence[Tokens],
+        *,
+        batch: int = 32,
+        deltas: DeltaBank | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Array:
+        """Embeddings [n, d] of token lists, as `encode` gives them for their texts."""
         picks = np.zeros(len(ids), np.int64) if rows is None else np.asarray(rows, np.int64)
         embeddings = np.empty((len(ids), self.settings.hidden), np.float32)
         for group in length_groups([len(i) for i in ids], batch):
             embeddings[group] = self.graph.run([ids[i] for i in group], picks[group], deltas)
-        return Encoded(embeddings, ids)
+        return embeddings
 
 
 def length_groups(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headrace.errors import NotServed
-from headrace.serving.bank import Bank, EncoderKey, Loaded, Served
+from headrace.serving.bank import Bank
+from headrace.serving.deltas import DeltaBank
 from headrace.serving.encoder import Encoded
-from headrace.serving.graph import DeltaBank, Tokens
-from headrace.serving.loader import Files, Shelf, digests_of
+from headrace.serving.graph import Tokens
+from headrace.serving.loader import Files, Source, digests_of
 from headrace.serving.lru import Lru
+from headrace.serving.shelf import EncoderKey, Loaded, Shelf
 from headrace.serving.weights import Array
 
 _CHUNK = 256  # texts between two calls of `progress`
@@ -55,26 +57,28 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A distinct (what serves, text) of a batch and the places that wait for its answer."""
+    """A distinct (release, text) of a batch, what answers it, and the places that wait for its answer."""
 
-    served: Served
-    text: str
+    ask: Ask
+    release: str
+    loaded: Loaded
     places: list[int]
 
 
 class Engine:
     """Answers by what stands in its bank; safe to call and to swap from several threads.
 
-    `batch` is rows of one inference at most, `remembered` the answers and the embeddings kept, each.
+    `batch` is rows of one inference at most, `remembered` the answers and the embeddings kept, each. What is
+    remembered is a channel's own: no channel can tell from the time of an answer what another one asked.
     """
 
     def __init__(
         self, bank: Bank | None = None, *, batch: int = 32, remembered: int = 4096, threads: int = 1
     ) -> None:
-        self._bank, self._batch = bank or Bank(), batch
+        self._bank, self._batch = bank or Bank(shelf=Shelf(threads=threads)), batch
         self._answers: Lru[tuple[str, str, str, str], Scored] = Lru(remembered)
-        self._embeddings: Lru[tuple[EncoderKey, str], tuple[Array, Tokens]] = Lru(remembered)
-        self._shelf = Shelf(self._bank.encoders(), threads=threads)
+        self._embeddings: Lru[tuple[EncoderKey, str, str], Array] = Lru(remembered)
+        self._tokens: Lru[tuple[EncoderKey, str, str], Tokens] = Lru(remembered)
 
     @property
     def bank(self) -> Bank:
@@ -84,23 +88,47 @@ class Engine:
     def swap(self, bank: Bank) -> None:
         """Serve by `bank` from the next `answer` on; one under way ends on the bank it began with."""
         self._bank = bank
+        bank.shelf.keep(bank.sources.keys())
+
+    def absent(self, ask: Ask) -> str | None:
+        """The adapter that must come from disk before `ask` is answered; None where it is in memory."""
+        return self._bank.absent(ask.task, ask.channel)
+
+    def fetch(self, adapter: str) -> None:
+        """Bring an adapter into memory; does nothing where it serves no more. Raises ArtifactError."""
+        bank = self._bank
+        if adapter in bank.sources:
+            bank.load(adapter)
+
+    def cost(self, ask: Ask) -> int:
+        """The tokens that `ask` takes, at least 1; they are remembered for its answer."""
+        adapter = self._bank.absent(ask.task, ask.channel)
+        loaded = None if adapter else self._resident(ask)
+        if loaded is None:
+            return 2 + len(ask.text) // 3  # nothing that could read it is in memory
+        return len(self._read([_Work(ask, "", loaded, [])])[0])
 
     def answer(self, asks: Sequence[Ask]) -> list[Scored | NotServed]:
-        """One answer per ask, in order; NotServed stands in the place of an ask that nothing serves yet."""
+        """One answer per ask, in order; NotServed stands in the place of an ask that nothing serves yet.
+
+        Adapters that are not in memory are fetched. Raises ArtifactError where one cannot be.
+        """
         bank, answers = self._bank, dict[int, Scored | NotServed]()
         work: dict[tuple[str, str, str, str], _Work] = {}
         for place, ask in enumerate(asks):
             try:
-                served = bank.find(ask.task, ask.channel)
+                release = bank.find(ask.task, ask.channel)
             except NotServed as error:
                 answers[place] = error
                 continue
-            key = (ask.text, ask.task, served.release, served.loaded.adapter)
+            key = (ask.text, ask.channel, ask.task, release.id)
             known = self._answers.get(key)
             if known:
                 answers[place] = known
+            elif key in work:
+                work[key].places.append(place)
             else:
-                work.setdefault(key, _Work(served, ask.text, [])).places.append(place)
+                work[key] = _Work(ask, release.id, bank.load(release.adapter), [place])
         for (key, item), scored in zip(work.items(), self._score(list(work.values())), strict=True):
             self._answers.put(key, scored)
             answers.update(dict.fromkeys(item.places, scored))
@@ -119,74 +147,90 @@ class Engine:
         self, files: Files, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
     ) -> tuple[Array, Array]:
         """Embeddings [n, d] and probabilities [n, K] that an adapter's files give; like `scores` otherwise."""
-        loaded = self._shelf.adapter("on trial", files, digests_of(files))
-        deltas = (
-            DeltaBank({loaded.adapter: loaded.delta}, loaded.encoder.graph.sites) if loaded.delta else None
-        )
-        served = Served("", loaded, deltas)
-        embeddings = [np.zeros((0, loaded.head.dense.shape[0]), np.float32)]
-        chances = [np.zeros((0, len(loaded.head.labels)), np.float32)]
+        loaded = self._bank.shelf.open(Source("on trial", files, digests_of(files)))
+        embeddings = [np.zeros((0, loaded.encoder.settings.hidden), np.float32)]
+        chances = [np.zeros((0, len(loaded.head.bias)), np.float32)]
         for start in range(0, len(texts), _CHUNK):
-            chunk = texts[start : start + _CHUNK]
-            encoded = self._encode([_Work(served, text, []) for text in chunk])
+            chunk = [_Work(Ask("", "", text), "", loaded, []) for text in texts[start : start + _CHUNK]]
+            encoded = self._encode(chunk)
             embeddings.append(encoded.embeddings)
-            chances.append(loaded.head.probabilities(encoded.embeddings, chunk, encoded.token_ids))
+            chances.append(np.stack(self._chances(chunk, encoded)))
             if progress:
                 progress(start + len(chunk))
         return np.concatenate(embeddings), np.concatenate(chances)
 
+    def _resident(self, ask: Ask) -> Loaded | None:
+        try:
+            return self._bank.shelf.get(self._bank.find(ask.task, ask.channel).adapter)
+        except NotServed:
+            return None
+
     def _score(self, work: Sequence[_Work]) -> list[Scored]:
         scored: dict[int, Scored] = {}
-        for base_places in _grouped(item.served.loaded.base for item in work):
-            encoded = self._encode([work[i] for i in base_places])
-            for group in _grouped(work[i].served.loaded.adapter for i in base_places):
-                items = [work[base_places[i]] for i in group]
-                part = Encoded(encoded.embeddings[group], [encoded.token_ids[i] for i in group])
-                answers = _judge(items, part)
-                scored.update(zip((base_places[i] for i in group), answers, strict=True))
+        for places in _batches(work):
+            items = [work[i] for i in places]
+            encoded = self._encode(items)
+            for i, item, chances, embedding in zip(
+                places, items, self._chances(items, encoded), encoded.embeddings, strict=True
+            ):
+                labels = item.loaded.head.outline.labels
+                scored[i] = Scored(labels, chances, item.release, item.loaded.adapter, embedding.copy())
         return [scored[i] for i in range(len(work))]
 
+    def _chances(self, work: Sequence[_Work], encoded: Encoded) -> list[Array]:
+        heads, texts = [item.loaded.head for item in work], [item.ask.text for item in work]
+        return self._bank.shelf.heads.probabilities(heads, encoded.embeddings, texts, encoded.token_ids)
+
     def _encode(self, work: Sequence[_Work]) -> Encoded:
-        """Embeddings of rows that share a base; remembered ones are not computed again."""
-        found = [self._remembered(item) for item in work]
-        missing = [i for i, known in enumerate(found) if known is None]
+        """Embeddings of rows that share a base and a bank of deltas; remembered ones are not computed again."""
+        ids, known = self._read(work), [self._remembered(item) for item in work]
+        embeddings = np.empty((len(work), work[0].loaded.encoder.settings.hidden), np.float32)
+        missing = [i for i, embedding in enumerate(known) if embedding is None]
         if missing:
-            rows = [work[i].served.row for i in missing]
-            banks = [work[i].served.deltas for i in missing if work[i].served.deltas]
-            fresh = work[missing[0]].served.loaded.encoder.encode(
-                [work[i].text for i in missing],
+            embeddings[missing] = work[0].loaded.encoder.embed(
+                [ids[i] for i in missing],
                 batch=self._batch,
-                deltas=banks[0] if banks else None,
-                rows=rows,
+                deltas=_deltas(work),
+                rows=[work[i].loaded.slot.row if work[i].loaded.slot else 0 for i in missing],
             )
-            for i, embedding, ids in zip(missing, fresh.embeddings, fresh.token_ids, strict=True):
-                found[i] = (embedding, ids)
-                self._remember(work[i], embedding, ids)
-        pairs = [known for known in found if known is not None]
-        return Encoded(np.stack([embedding for embedding, _ in pairs]), [ids for _, ids in pairs])
+        for i, embedding in enumerate(known):
+            if embedding is not None:
+                embeddings[i] = embedding
+            elif not work[i].loaded.slot:
+                self._embeddings.put(_key(work[i]), embeddings[i].copy())
+        return Encoded(embeddings, ids)
 
-    def _remembered(self, item: _Work) -> tuple[Array, Tokens] | None:
-        return None if item.served.row else self._embeddings.get((item.served.loaded.base, item.text))
+    def _remembered(self, item: _Work) -> Array | None:
+        return None if item.loaded.slot else self._embeddings.get(_key(item))
 
-    def _remember(self, item: _Work, embedding: Array, ids: Tokens) -> None:
-        if not item.served.row:
-            self._embeddings.put((item.served.loaded.base, item.text), (embedding.copy(), ids))
-
-
-def _judge(work: Sequence[_Work], encoded: Encoded) -> list[Scored]:
-    """The answers of rows that share an adapter."""
-    loaded: Loaded = work[0].served.loaded
-    chances = loaded.head.probabilities(encoded.embeddings, [w.text for w in work], encoded.token_ids)
-    labels = tuple(loaded.head.labels)
-    return [
-        Scored(labels, chances[i], item.served.release, loaded.adapter, encoded.embeddings[i])
-        for i, item in enumerate(work)
-    ]
+    def _read(self, work: Sequence[_Work]) -> list[Tokens]:
+        """The token ids of rows that share an encoder."""
+        found = [self._tokens.get(_key(item)) for item in work]
+        missing = [i for i, ids in enumerate(found) if ids is None]
+        if missing:
+            fresh = work[0].loaded.encoder.tokenize([work[i].ask.text for i in missing])
+            for i, ids in zip(missing, fresh, strict=True):
+                found[i] = ids
+                self._tokens.put(_key(work[i]), ids)
+        return [ids for ids in found if ids is not None]
 
 
-def _grouped(keys: Iterable[object]) -> list[list[int]]:
-    """Indices of equal keys, in the order in which they first appear."""
-    groups: dict[object, list[int]] = {}
-    for index, key in enumerate(keys):
-        groups.setdefault(key, []).append(index)
-    return list(groups.values())
+def _key(item: _Work) -> tuple[EncoderKey, str, str]:
+    return (item.loaded.base, item.ask.channel, item.ask.text)
+
+
+def _deltas(work: Sequence[_Work]) -> DeltaBank | None:
+    return next((item.loaded.slot.bank for item in work if item.loaded.slot), None)
+
+
+def _batches(work: Sequence[_Work]) -> list[list[int]]:
+    """Places of rows that one inference takes: of one base, with one bank of deltas or none at all."""
+    groups: dict[EncoderKey, dict[DeltaBank | None, list[int]]] = {}
+    for place, item in enumerate(work):
+        slot = item.loaded.slot
+        groups.setdefault(item.loaded.base, {}).setdefault(slot.bank if slot else None, []).append(place)
+    for banks in groups.values():
+        bare = banks.pop(None, [])
+        if bare:
+            banks.setdefault(next(iter(banks), None), []).extend(bare)
+    return [places for banks in groups.values() for places in banks.values()]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from headrace.feedback.memory import Memory
-from headrace.feedback.radius import Fixed, Radius, Reach
+from headrace.feedback.radius import Fixed, Radius
 from headrace.recipe import Recipe
-from headrace.records import Adapter, Release
 from headrace.serving.bank import Bank
-from headrace.serving.loader import load_bank
+from headrace.serving.router import Router
+from headrace.serving.shelf import Shelf
 from headrace.store import Store
 
 RADIUS_FILE = "radius.json"
@@ -23,39 +23,46 @@ class Live:
         self, store: Store, recipe: Recipe, memory: Memory, swap: Callable[[Bank], None], *, threads: int = 1
     ) -> None:
         self._store, self._recipe, self._memory, self._swap = store, recipe, memory, swap
-        self._threads = threads
-        self._bank = Bank()
+        limit = recipe.serve.memory << 20
+        self._bank = Bank(shelf=Shelf(limit=limit, threads=threads, folder=store.artifacts.folder))
+        self._version = 0
+        self._reaching: dict[str, str] = {}
 
     @property
     def ready(self) -> bool:
         """Whether anything serves."""
-        return bool(self._bank.adapters)
+        return bool(self._bank.router.own)
 
     def reload(self) -> None:
-        """Read the newest releases and serve by them; what was open stays open. Raises ArtifactError."""
+        """Read the releases since the last time and serve by them; what was open stays open.
+
+        Raises ArtifactError, and serves as before, where an adapter that is to serve is damaged.
+        """
         history = self._store.history
-        releases = history.serving()
-        adapters = {name: history.adapter(name) for name in {release.adapter for release in releases}}
-        self._bank = load_bank(
-            releases, adapters.values(), self._store.artifacts.path, self._bank, threads=self._threads
-        )
-        for task, reach in self._reaches(releases, adapters).items():
-            self._memory.set_reach(task, reach)
-        self._swap(self._bank)
+        version = history.version()
+        # At first what serves is enough; later what is new: of a thousand channels one has changed.
+        releases = history.since(self._version) if self._version else history.shared() + history.serving()
+        named = {release.adapter for release in releases} - self._bank.sources.keys()
+        adapters = history.adapters_of(named)
+        bank = self._bank.after(releases, adapters, self._store.artifacts.path)
+        self._bank, self._version = bank, version
+        for task, adapter in _heads_of_tasks(bank.router).items():
+            self._set_reach(task, bank.sources[adapter].digests.get(RADIUS_FILE))
+        self._swap(bank)
 
-    def _reaches(
-        self, releases: Iterable[Release], adapters: Mapping[str, Adapter]
-    ) -> dict[str, Reach | None]:
-        """How far corrections of each task reach: the recipe's word, else what its adapter learned."""
+    def _set_reach(self, task: str, digest: str | None) -> None:
+        """Tell the memory how far corrections of a task reach: the recipe's word, or the adapter's."""
         fixed = self._recipe.memory.radius
-        found: dict[str, Reach | None] = {}
-        for release in releases:
-            adapter = adapters[release.adapter]
-            if fixed is not None:
-                found[release.task] = Fixed(fixed)
-            elif RADIUS_FILE in adapter.files and (adapter.channel is None or release.task not in found):
-                found[release.task] = self._radius(adapter)
-        return found
+        if fixed is not None:
+            self._memory.set_reach(task, Fixed(fixed))
+        elif digest is not None and self._reaching.get(task) != digest:
+            self._memory.set_reach(
+                task, Radius.from_json(json.loads(self._store.artifacts.get(digest)))
+            )
+            self._reaching[task] = digest
 
-    def _radius(self, adapter: Adapter) -> Radius:
-        return Radius.from_json(json.loads(self._store.artifacts.get(adapter.files[RADIUS_FILE])))
+
+def _heads_of_tasks(router: Router) -> dict[str, str]:
+    """The adapter that stands for each task: the shared one, else that of the first channel by name."""
+    found = {task: release.adapter for (task, _), release in sorted(router.own.items(), reverse=True)}
+    return found | {task: release.adapter for task, release in router.shared.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace.errors import NotServed
 from headrace.records import Release
@@ -11,7 +11,10 @@ from headrace.records import Release
 
 @dataclass(frozen=True)
 class Router:
-    """`own` is the newest release per (task, channel), `shared` the newest of a shared adapter per task."""
+    """`own` is the newest release per (task, channel), `shared` the newest of a shared adapter per task.
+
+    Evidence is left out of the releases: it is for people, and of a thousand channels it would fill megabytes.
+    """
 
     own: Mapping[tuple[str, str], Release] = field(default_factory=dict)
     shared: Mapping[str, Release] = field(default_factory=dict)
@@ -19,13 +22,17 @@ class Router:
     @classmethod
     def of(cls, releases: Iterable[Release], shared_adapters: Container[str]) -> Router:
         """A router over a history of releases; of two at the same moment the later in order is newer."""
-        own: dict[tuple[str, str], Release] = {}
-        shared: dict[str, Release] = {}
+        return cls().after(releases, shared_adapters)
+
+    def after(self, releases: Iterable[Release], shared_adapters: Container[str]) -> Router:
+        """The router that this one becomes by further releases."""
+        own, shared = dict(self.own), dict(self.shared)
         for release in sorted(releases, key=lambda release: release.at):
-            own[release.task, release.channel] = release
+            slim = replace(release, evidence={})
+            own[release.task, release.channel] = slim
             if release.adapter in shared_adapters:
-                shared[release.task] = release
-        return cls(own, shared)
+                shared[release.task] = slim
+        return Router(own, shared)
 
     def route(self, task: str, channel: str) -> Release:
         """What serves (task, channel); raises NotServed where nothing does yet."""
