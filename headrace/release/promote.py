@@ -8,7 +8,7 @@ from headrace.errors import ArtifactError, Conflict
 from headrace.records import Adapter, Clock, Event, IdMaker, Json, Release, random_id, utc_now
 from headrace.store import Store
 
-NEEDED = ("head.safetensors", "graph.onnx", "tokenizer.json")
+NEEDED = ("head.safetensors", "graph.onnx", "tokenizer.json", "base.json")
 
 
 def promote(

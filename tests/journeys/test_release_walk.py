@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 def adapter(store: Store, name: str, channel: str | None = None, task: str = "mood") -> Adapter:
     """An adapter whose files are in the store."""
-    wanted = ("head.safetensors", "graph.onnx", "tokenizer.json")
+    wanted = ("head.safetensors", "graph.onnx", "tokenizer.json", "base.json")
     files = {file: store.artifacts.put(f"{file} {name}".encode()) for file in wanted}
     made = Adapter(name, task, channel, "base", ("bad", "good"), files, {}, 9, 1.0, NOW)
     store.history.add(made)
