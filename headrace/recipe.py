@@ -46,6 +46,7 @@ class TaskRecipe(Section):
     prefix: str | None = Field(
         default=None, description="put before each text; None takes what the base wants"
     )
+    precision: Literal["int8", "fp32"] = Field(default="int8", description="of the products that serve")
 
 
 class ChannelRecipe(Section):
@@ -116,6 +117,13 @@ class ServeRecipe(Section):
     queue: int = Field(default=1024, ge=1, description="rows waiting at most; beyond it 503")
     body: int = Field(default=1_000_000, ge=1024, description="bytes of a request at most; beyond it 413")
     threads: int = Field(default=1, ge=1, le=64)
+    memory: int = Field(
+        default=1024, ge=16, le=1 << 20, description="megabytes of adapters in memory; others wait on disk"
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="processes that share the port and the store")
+    acknowledge: Literal["stored", "first"] = Field(
+        default="stored", description="when an answer is sent: once it is on disk, or before"
+    )
 
 
 class Recipe(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from headrace.models.ngrams import NgramOptions, grams
 from headrace.records import Adapter, Release
 from headrace.serving.bank import Bank
 from headrace.serving.export import export
-from headrace.serving.loader import load_bank
+from headrace.serving.shelf import LIMIT, Shelf
 
 WIDTH, INNER, LAYERS, POSITIONS = 32, 64, 2, 48
 WORDS = [f"w{i}" for i in range(120)]
@@ -123,7 +124,7 @@ def tiny_head(base: BaseFolder, labels: Sequence[str], seed: int, *, delta: bool
 
 
 class Shop:
-    """Artifacts in a folder, records and releases in lists: what a store would hold, for `load_bank`."""
+    """Artifacts in a folder, records and releases in lists: what a store would hold, for a bank."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.adapters, self.releases = folder, list[Adapter](), list[Release]()
@@ -160,6 +161,16 @@ class Shop:
         at = START + timedelta(minutes=len(self.releases))
         self.releases.append(Release(name, task, channel, adapter, at, {}))
 
-    def bank(self, previous: Bank | None = None) -> Bank:
-        """What serves after the releases so far."""
-        return load_bank(self.releases, self.adapters, self.path, previous)
+    def bank(self, previous: Bank | None = None, *, limit: int = LIMIT) -> Bank:
+        """What serves after the releases so far; `previous` is what served after some of them."""
+        known = len(previous.seen) if isinstance(previous, ShopBank) else 0
+        begun = previous or Bank(shelf=Shelf(limit=limit))
+        bank = begun.after(self.releases[known:], self.adapters, self.path)
+        return ShopBank(bank.router, bank.sources, bank.shelf, tuple(self.releases))
+
+
+@dataclass(frozen=True)
+class ShopBank(Bank):
+    """A bank that knows which releases it has seen."""
+
+    seen: tuple[Release, ...] = ()

@@ -7,7 +7,7 @@ word and needs no vocabulary. Weights are (1 + log tf) x idf with rows of norm 1
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,22 @@ def grams(token_ids: Sequence[NDArray[np.int32]], texts: Sequence[str], options:
     return Grams(both >> 16, both & (BUCKETS - 1), times.astype(np.float32), count)
 
 
+def grams_of(
+    token_ids: NDArray[np.int32], text: str, options: NgramOptions
+) -> tuple[NDArray[np.uint16], NDArray[np.float32] | None]:
+    """What `grams` finds in one row, sooner: its distinct keys, sorted, and how often; None says once each."""
+    parts = list(_buckets(token_ids.astype(np.uint64), options.tokens, _TOKENS)) if options.tokens else []
+    if options.characters:
+        parts += _buckets(_points(text), options.characters, _CHARACTERS)
+    keys = np.concatenate(parts).astype(np.uint16) if parts else np.zeros(0, np.uint16)
+    keys.sort()
+    first = keys[1:] != keys[:-1]
+    if first.all():
+        return keys, None
+    begins = np.flatnonzero(np.concatenate([[True], first]))
+    return keys[begins], np.diff(begins, append=len(keys)).astype(np.float32)
+
+
 def inverse_frequency(matrix: sparse.csr_matrix) -> NDArray[np.uint8]:
     """[2^16] of log((1 + rows) / (1 + rows with it)) + 1, in sixteenths of a byte."""
     seen = matrix.getnnz(axis=0)
@@ -105,13 +121,21 @@ def _hashed(
     lengths = np.fromiter((len(one) for one in sequences), np.int64, len(sequences))
     flat = np.concatenate([np.zeros(0, np.uint64), *(one.astype(np.uint64) for one in sequences)])
     rows = np.repeat(np.arange(len(sequences)), lengths)
-    found, running = [], flat + salt
+    found = []
+    for n, buckets in enumerate(_buckets(flat, longest, salt)):
+        whole = rows[n:] == rows[: len(rows) - n]
+        found.append(((rows[n:] << 16) | buckets.astype(np.int64))[whole])
+    return np.concatenate(found)
+
+
+def _buckets(flat: NDArray[np.uint64], longest: int, salt: np.uint64) -> Iterator[NDArray[np.uint64]]:
+    """The buckets of all n-grams of one sequence, for n = 1, 2, ... as long as there are any."""
+    running = flat + salt
     for n in range(longest):
         if n:
-            running = running[:-1] * _STEP + flat[n:] + salt
-        whole = rows[n:] == rows[: len(rows) - n]
-        buckets = ((running * _MIX) >> np.uint64(48)).astype(np.int64)
-        found.append(((rows[n:] << 16) | buckets)[whole])
+            running = running[:-1] * _STEP
+            running += flat[n:]
+            running += salt
+        yield (running * _MIX) >> np.uint64(48)
         if len(running) < 2:
             break
-    return np.concatenate(found)

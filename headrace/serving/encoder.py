@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 
 from headrace.errors import ArtifactError
 from headrace.models.base import tokenise
-from headrace.serving.export import Site
-from headrace.serving.graph import DeltaBank, Graph, Tokens
+from headrace.serving.deltas import DeltaBank, Site
+from headrace.serving.graph import Graph, Tokens
 from headrace.serving.weights import Array
 
 FILES = ("graph.onnx", "tokenizer.json", "base.json")

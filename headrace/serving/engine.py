@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,11 +94,11 @@ class Engine:
         """The adapter that must come from disk before `ask` is answered; None where it is in memory."""
         return self._bank.absent(ask.task, ask.channel)
 
-    def fetch(self, adapter: str) -> None:
+    def fetch(self, key: Hashable) -> None:
         """Bring an adapter into memory; does nothing where it serves no more. Raises ArtifactError."""
         bank = self._bank
-        if adapter in bank.sources:
-            bank.load(adapter)
+        if isinstance(key, str) and key in bank.sources:
+            bank.load(key)
 
     def cost(self, ask: Ask) -> int:
         """The tokens that `ask` takes, at least 1; they are remembered for its answer."""
@@ -106,7 +106,10 @@ class Engine:
         loaded = None if adapter else self._resident(ask)
         if loaded is None:
             return 2 + len(ask.text) // 3  # nothing that could read it is in memory
-        return len(self._read([_Work(ask, "", loaded, [])])[0])
+        item = _Work(ask, "", loaded, [])
+        (ids,) = self._read([item])
+        self._tokens.put(_key(item), ids)
+        return len(ids)
 
     def answer(self, asks: Sequence[Ask]) -> list[Scored | NotServed]:
         """One answer per ask, in order; NotServed stands in the place of an ask that nothing serves yet.
@@ -191,7 +194,7 @@ class Engine:
                 [ids[i] for i in missing],
                 batch=self._batch,
                 deltas=_deltas(work),
-                rows=[work[i].loaded.slot.row if work[i].loaded.slot else 0 for i in missing],
+                rows=[work[i].loaded.row for i in missing],
             )
         for i, embedding in enumerate(known):
             if embedding is not None:
@@ -205,13 +208,14 @@ class Engine:
 
     def _read(self, work: Sequence[_Work]) -> list[Tokens]:
         """The token ids of rows that share an encoder."""
-        found = [self._tokens.get(_key(item)) for item in work]
+        found: list[Tokens | None] = [None] * len(work)
+        if len(self._tokens):
+            found = [self._tokens.get(_key(item)) for item in work]
         missing = [i for i, ids in enumerate(found) if ids is None]
         if missing:
             fresh = work[0].loaded.encoder.tokenize([work[i].ask.text for i in missing])
             for i, ids in zip(missing, fresh, strict=True):
                 found[i] = ids
-                self._tokens.put(_key(work[i]), ids)
         return [ids for ids in found if ids is not None]
 
 

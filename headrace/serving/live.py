@@ -56,9 +56,7 @@ class Live:
         if fixed is not None:
             self._memory.set_reach(task, Fixed(fixed))
         elif digest is not None and self._reaching.get(task) != digest:
-            self._memory.set_reach(
-                task, Radius.from_json(json.loads(self._store.artifacts.get(digest)))
-            )
+            self._memory.set_reach(task, Radius.from_json(json.loads(self._store.artifacts.get(digest))))
             self._reaching[task] = digest
 
 

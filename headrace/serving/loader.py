@@ -10,8 +10,8 @@ from pathlib import Path
 from headrace.errors import ArtifactError
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE, Delta
+from headrace.serving.deltas import Site
 from headrace.serving.encoder import FILES, Encoder, read_file
-from headrace.serving.export import Site
 
 Files = Mapping[str, Path | bytes]
 _OPENED = {HEAD_FILE, CONFIG_FILE, WEIGHTS_FILE, *FILES}
@@ -33,7 +33,7 @@ class Source:
             raise ArtifactError(f"{', '.join(absent)} missing.", where=f"adapter {self.adapter}")
 
     def refuse_damaged(self, known: Collection[str] = ()) -> None:
-        """Raise ArtifactError where a file that serves is not what it was: a changed bit would answer, only wrongly.
+        """Raise ArtifactError where a file that serves has changed: it would answer, only wrongly.
 
         `known` are digests of files that are open already.
         """

@@ -51,6 +51,11 @@ class Loaded:
     slot: Slot | None = None
 
     @property
+    def row(self) -> int:
+        """Its row in the bank of its slot; 0, no delta, without one."""
+        return self.slot.row if self.slot else 0
+
+    @property
     def bytes(self) -> int:
         """What it takes of the limit."""
         return self.head.extent.size + (self.slot.bank.slot_bytes if self.slot else 0)

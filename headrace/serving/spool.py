@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ class Spool:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the spool
+        self._file = self._begun()
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
 
@@ -53,4 +54,7 @@ class Spool:
         self._places = {name: place for name, place in self._places.items() if name in names}
         if self._end > 2 * sum(size for _, size in self._places.values()):
             self._file.close()
-            self._file, self._places, self._end = tempfile.TemporaryFile(dir=self._folder), {}, 0
+            self._file, self._places, self._end = self._begun(), {}, 0
+
+    def _begun(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(dir=self._folder)

@@ -6,7 +6,7 @@ BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019; also XLM-R) differ here 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from headrace.errors import ArtifactError
 from headrace.models.base import BaseFolder
+from headrace.models.delta import Delta
 
 Array = npt.NDArray[np.float32]
 QUERY, KEY, VALUE = "attention.self.query", "attention.self.key", "attention.self.value"
@@ -114,3 +115,14 @@ def _layer(read: _Reader, number: int) -> Layer:
         bias={m: read(f"{place}.{m}.bias") for m in MODULES},
         norms=(first, second),
     )
+
+
+def merge(bert: Bert, delta: Delta) -> Bert:
+    """The encoder with `delta` put into its weights."""
+    layers = list(bert.layers)
+    for number, module in delta.factors:
+        update = delta.update(number, module)
+        if update is not None:
+            weight = {**layers[number].weight, module: layers[number].weight[module] + update.T}
+            layers[number] = replace(layers[number], weight=weight)
+    return replace(bert, layers=tuple(layers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from headrace.errors import NotFound
 from headrace.records import Adapter, Event, Release, Report
 from headrace.store import tables
 from headrace.store.database import Database
-from headrace.store.table import adding, record, values
+from headrace.store.table import adding, batches, record, values
 
 
 class History:
@@ -47,6 +47,15 @@ class History:
         with self._database.read() as connection:
             return [record(Adapter, row) for row in connection.execute(query)]
 
+    def adapters_of(self, ids: Iterable[str]) -> list[Adapter]:
+        """The adapters with these ids, those that exist, in the order of their ids."""
+        t, found = tables.adapters, list[Adapter]()
+        with self._database.read() as connection:
+            for some in batches(sorted(ids), 500):
+                rows = connection.execute(select(t).where(t.c.id.in_(some)).order_by(t.c.id))
+                found += [record(Adapter, row) for row in rows]
+        return found
+
     def reports(self, adapter: str | None = None, channel: str | None = None) -> list[Report]:
         """Reports, newest first."""
         t = tables.reports
@@ -64,6 +73,23 @@ class History:
         query = select(t).where(t.c.seq.in_(newest)).order_by(t.c.task, t.c.channel)
         with self._database.read() as connection:
             return [record(Release, row) for row in connection.execute(query)]
+
+    def shared(self) -> list[Release]:
+        """The newest release of a shared adapter of each task, to whichever channel it went."""
+        t, a = tables.releases, tables.adapters
+        of_all = (
+            select(t.c.seq, t.c.task).join(a, a.c.id == t.c.adapter).where(a.c.channel.is_(None)).subquery()
+        )
+        newest = select(func.max(of_all.c.seq)).group_by(of_all.c.task)
+        with self._database.read() as connection:
+            return [record(Release, row) for row in connection.execute(select(t).where(t.c.seq.in_(newest)))]
+
+    def since(self, version: int) -> list[Release]:
+        """Releases after that `version`, in the order in which they were made."""
+        t = tables.releases
+        with self._database.read() as connection:
+            rows = connection.execute(select(t).where(t.c.seq > version).order_by(t.c.seq))
+            return [record(Release, row) for row in rows]
 
     def releases(
         self, task: str | None = None, channel: str | None = None, limit: int = 1000

@@ -16,9 +16,9 @@ from serving_parts import SITES, tiny_base, tiny_delta, tiny_tensors
 from headrace.errors import ArtifactError, InputError, MissingExtra
 from headrace.models.base import BaseFolder, resolve
 from headrace.serving import export as exporting
+from headrace.serving.deltas import DeltaBank
 from headrace.serving.encoder import Encoder
-from headrace.serving.export import export
-from headrace.serving.graph import DeltaBank
+from headrace.serving.export import Precision, export
 
 TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w10 w11 w12 unknown w13", "", "w1 " * 200]
 
@@ -47,7 +47,7 @@ def test_minilm_embeds_as_transformers_does(tmp_path: Path) -> None:
         "My card was swallowed by the machine. " * 30,
         "卡被吞了 🙁",
     ]
-    encoder = Encoder.open(export(base, longest=128))
+    encoder = Encoder.open(export(base, longest=128, precision="fp32"))
     ours = encoder.encode(texts).embeddings
     assert np.abs(ours - of_transformers(base, texts, 128)).max() < 1e-4
     padded = encoder.graph.run(encoder.tokenize(texts), np.zeros(5, np.int64), None)
@@ -58,7 +58,11 @@ def test_roberta_positions_begin_after_the_padding_index(tmp_path: Path) -> None
     base = tiny_base(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text()) | {"model_type": "roberta"}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    ours = Encoder.open(export(resolve(str(tmp_path), tmp_path), longest=40)).encode(TEXTS).embeddings
+    ours = (
+        Encoder.open(export(resolve(str(tmp_path), tmp_path), longest=40, precision="fp32"))
+        .encode(TEXTS)
+        .embeddings
+    )
     assert np.abs(ours - of_transformers(base, TEXTS, 40)).max() < 1e-4
 
 
@@ -79,17 +83,21 @@ def test_a_delta_in_the_bank_equals_merged_weights(tmp_path: Path) -> None:
         tiny_base(tmp_path / "base"),
         {"a": tiny_delta(1), "b": tiny_delta(2, rank=5, sites=SITES[:2])},
     )
-    encoder = Encoder.open(export(base, SITES))
-    bank = DeltaBank(deltas, encoder.graph.sites)
-    plain = Encoder.open(export(base)).encode(TEXTS).embeddings
+    encoder = Encoder.open(export(base, SITES, precision="fp32"))
+    bank = DeltaBank(encoder.graph.sites, 5, 4)
+    plain = Encoder.open(export(base, precision="fp32")).encode(TEXTS).embeddings
     for name, delta in deltas.items():
         tensors = tiny_tensors()
         for layer, module in delta.factors:
             update = delta.update(layer, module)
             assert update is not None
             tensors[f"encoder.layer.{layer}.{module}.weight"] += update
-        merged = Encoder.open(export(tiny_base(tmp_path / name, tensors))).encode(TEXTS).embeddings
-        adapted = encoder.encode(TEXTS, deltas=bank, rows=[bank.row(name)] * len(TEXTS)).embeddings
+        weights = tiny_base(tmp_path / name, tensors)
+        merged = Encoder.open(export(weights, precision="fp32")).encode(TEXTS).embeddings
+        slot = bank.put(delta)
+        adapted = encoder.encode(TEXTS, deltas=bank, rows=[slot] * len(TEXTS)).embeddings
+        into = export(base, precision="fp32", merged=delta)
+        assert np.abs(Encoder.open(into).encode(TEXTS).embeddings - merged).max() < 1e-5
         assert np.abs(adapted - merged).max() < 1e-4
         assert np.abs(adapted - plain).max() > 1e-2
     assert np.abs(encoder.encode(TEXTS).embeddings - plain).max() < 1e-6
@@ -99,6 +107,7 @@ def test_a_delta_in_the_bank_equals_merged_weights(tmp_path: Path) -> None:
 def test_the_same_base_gives_the_same_bytes(tmp_path: Path) -> None:
     base = tiny_base(tmp_path)
     assert export(base, SITES) == export(base, list(reversed(SITES)))
+    assert export(base, precision="fp32") == export(base, precision="fp32")
     said = json.loads(export(base, SITES, longest=9999, prefix="query: ")["base.json"])
     assert said["longest"] == 48
     assert said["prefix"] == "query: "

@@ -85,7 +85,7 @@ class Client(threading.Thread):
 def test_releases_are_swapped_in_under_load(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "store")
     adapters = banks_of(shop, tmp_path, 6)
-    right, banks = expected(adapters), again(shop, adapters, 60)
+    right, banks = expected(adapters), again(shop, adapters, 500)
     batcher = Batcher(Engine(banks[0], remembered=16), batch=8)
     version, stop = [0], threading.Event()
     clients = [Client(batcher, version, stop, seed) for seed in range(4)]
@@ -95,7 +95,7 @@ def test_releases_are_swapped_in_under_load(tmp_path: Path) -> None:
         seen = batcher.counts.rows
         batcher.swap(bank)
         version[0] = number
-        while batcher.counts.rows < seen + 20 and not any(client.failed for client in clients):
+        while batcher.counts.rows < seen + 10 and not any(client.failed for client in clients):
             stop.wait(0.001)
     stop.set()
     for client in clients:
@@ -103,7 +103,7 @@ def test_releases_are_swapped_in_under_load(tmp_path: Path) -> None:
     batcher.stop()
     heard = [entry for client in clients for entry in client.heard]
     assert [client.failed for client in clients] == [[], [], [], []]
-    assert len(heard) == batcher.counts.rows >= 1200
+    assert len(heard) == batcher.counts.rows >= 5_000
     assert batcher.counts.failed == batcher.counts.waiting == 0
     for ask, least, answer in heard:
         release, channel = answer.release.split("-")
@@ -118,17 +118,20 @@ def test_releases_are_swapped_in_under_load(tmp_path: Path) -> None:
 
 def test_the_next_bank_keeps_what_did_not_change(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "store")
-    banks = banks_of(shop, tmp_path, 1)
+    (before,) = banks_of(shop, tmp_path, 1)
+    forum, shops = before.load("forum-0"), before.load("shop-0")
     shop.add("newer", tiny_base(tmp_path / "base"), tiny_head(tiny_base(tmp_path / "base"), LABELS, 9))
     shop.release("r-newer", "newer", "shop")
-    after = shop.bank(banks[0])
-    assert set(after.adapters) == {"newer", "forum-0"}
-    assert after.adapters["forum-0"] is banks[0].adapters["forum-0"]
-    assert after.adapters["newer"].encoder is banks[0].adapters["shop-0"].encoder
-    (key,) = after.deltas
-    assert after.deltas[key] is banks[0].deltas[key]
-    assert banks[0].find("intent", "shop").release == "r-shop-0"
-    assert after.find("intent", "shop").release == "r-newer"
+    after = shop.bank(before)
+    assert set(after.sources) == {"newer", "forum-0"}
+    assert after.load("forum-0") is forum
+    assert after.load("newer").encoder is shops.encoder
+    assert before.find("intent", "shop").id == "r-shop-0"
+    assert after.find("intent", "shop").id == "r-newer"
+    engine = Engine(before)
+    engine.swap(after)
+    assert "shop-0" not in after.shelf
+    assert "forum-0" in after.shelf
 
 
 def test_a_shared_adapter_is_loaded_once_and_serves_a_new_channel(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_a_shared_adapter_is_loaded_once_and_serves_a_new_channel(tmp_path: Path
     shop.release("r1", "shared", "shop")
     shop.release("r2", "shared", "forum")
     bank = shop.bank()
-    assert bank.find("intent", "shop").loaded is bank.find("intent", "forum").loaded
+    assert {bank.find("intent", channel).adapter for channel in CHANNELS} == {"shared"}
     engine = Engine(bank)
     answers = engine.answer(
         [Ask("intent", "shop", "w1"), Ask("mood", "shop", "w1"), Ask("intent", "new", "w1")]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_parts import SITES, WORDS, Shop, tiny_base, tiny_delta, tiny_head
+from serving_parts import SITES, WIDTH, WORDS, Shop, tiny_base, tiny_delta, tiny_head
 
+from headrace.models.base import BaseFolder, resolve
 from headrace.serving.bank import Bank
+from headrace.serving.deltas import DeltaBank
 from headrace.serving.encoder import Encoder, length_groups
 from headrace.serving.engine import Ask, Engine, Scored
+from headrace.serving.export import Precision, export
+from headrace.serving.graph import Graph
 
 PAIRS = [("intent", "shop"), ("intent", "forum"), ("intent", "partner"), ("mood", "shop"), ("mood", "forum")]
 texts = st.one_of(
@@ -88,9 +95,82 @@ def test_half_a_surrogate_pair_is_answered_too(bank: Bank) -> None:
 
 
 def test_an_embedding_has_length_one_and_padding_does_not_show(bank: Bank) -> None:
-    encoder: Encoder = next(iter(bank.encoders().values()))
+    encoder: Encoder = next(iter(bank.shelf.encoders.values()))
     rows = encoder.tokenize(["w1 w2", " ".join(WORDS[:40])])
     together = encoder.graph.run(rows, np.zeros(2, np.int64), None)
     by_itself = np.concatenate([encoder.graph.run([row], np.zeros(1, np.int64), None) for row in rows])
     assert np.abs(together - by_itself).max() < 1e-5
     assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+BOUND = 1e-6
+"""How far an embedding may move with the padded length, int8 and float32 alike; 100,000 batches: 1.5e-7."""
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """Batches whose probe's embedding was not bit for bit the same, and how far other lengths moved it."""
+
+    unequal: int
+    furthest: float
+
+
+def isolation(base: BaseFolder, precision: Precision, batches: int, *, words: int, longest: int) -> Isolated:
+    """What mates, their deltas, their number and their lengths do to a row, in that many random batches."""
+    graph = Graph(export(base, SITES, precision=precision)["graph.onnx"])
+    bank = DeltaBank(graph.sites, 3, 8)
+    if base.width == WIDTH:
+        for seed in range(7):
+            bank.put(tiny_delta(seed))
+    random, unequal, furthest = np.random.default_rng(1), 0, 0.0
+
+    def row(length: int) -> np.ndarray:
+        return random.integers(4, words, length).astype(np.int32)
+
+    for _ in range(batches // 2):
+        width = int(random.integers(3, longest))
+        probe, slot = row(int(random.integers(2, width + 1))), random.integers(0, bank.used + 1, 1)
+        found = []
+        for _ in range(2):
+            mates = [row(int(random.integers(2, width + 1))) for _ in range(random.integers(0, 7))]
+            rows, at = [*mates, row(width)], int(random.integers(0, len(mates) + 2))
+            rows.insert(at, probe)
+            slots = random.integers(0, bank.used + 1, len(rows))
+            slots[at] = slot[0]
+            found.append(graph.run(rows, slots, bank)[at])
+        unequal += not np.array_equal(found[0], found[1])
+        furthest = max(furthest, float(np.abs(graph.run([probe], slot, bank)[0] - found[0]).max()))
+    return Isolated(unequal, furthest)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_in_2000_batches_no_mate_moves_a_bit_and_no_length_more_than_rounding(
+    tmp_path: Path, precision: Precision
+) -> None:
+    found = isolation(tiny_base(tmp_path), precision, 2000, words=120, longest=48)
+    assert found.unequal == 0
+    assert found.furthest < BOUND
+
+
+def test_in_int8_a_real_base_keeps_to_it_too(tmp_path: Path) -> None:
+    base = resolve("all-MiniLM-L6-v2", tmp_path)
+    found = isolation(base, "int8", 60, words=30_000, longest=40)
+    assert found.unequal == 0
+    assert found.furthest < BOUND
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_in_100_000_batches_too(
+    tmp_path: Path, precision: Precision, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bases = [
+        (tiny_base(tmp_path / "tiny"), 100_000, 120),
+        (resolve("all-MiniLM-L6-v2", tmp_path), 4000, 30_000),
+    ]
+    for base, batches, words in bases:
+        found = isolation(base, precision, batches, words=words, longest=48)
+        with capsys.disabled():
+            print(f"{base.name}, {precision}, {batches} batches: {found}")
+        assert found.unequal == 0
+        assert found.furthest < BOUND

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import wait
 
 import numpy as np
 import pytest
 
-from headrace.errors import NotServed, ServerFull
+from headrace.errors import ArtifactError, NotServed, ServerFull
 from headrace.serving.bank import Bank
 from headrace.serving.batcher import Batcher
 from headrace.serving.engine import Ask, Scored
@@ -22,6 +23,9 @@ class Gate:
         self.batches: list[list[Ask]] = []
         self.banks: list[Bank] = []
         self.entered, self.open = threading.Semaphore(0), threading.Semaphore(0)
+        self.on_disk: set[str] = set()
+        self.fetches: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.disk = threading.Semaphore(0)
 
     def answer(self, asks: Sequence[Ask]) -> list[Scored | NotServed]:
         self.batches.append(list(asks))
@@ -31,6 +35,19 @@ class Gate:
 
     def swap(self, bank: Bank) -> None:
         self.banks.append(bank)
+
+    def cost(self, ask: Ask) -> int:
+        return max(1, len(ask.text) // 100)
+
+    def absent(self, ask: Ask) -> str | None:
+        return ask.channel if ask.channel in self.on_disk else None
+
+    def fetch(self, key: Hashable) -> None:
+        self.fetches.put(str(key))
+        assert self.disk.acquire(timeout=10)
+        if key == "damaged":
+            raise ArtifactError("head.safetensors is damaged.")
+        self.on_disk.discard(str(key))
 
     def _one(self, ask: Ask) -> Scored | NotServed:
         if ask.text == "explode":
@@ -157,3 +174,134 @@ def test_a_swap_reaches_the_engine(busy: Batcher, gate: Gate) -> None:
     bank = Bank()
     busy.swap(bank)
     assert gate.banks == [bank]
+
+
+def test_channels_get_equal_tokens_not_equal_rows(busy: Batcher, gate: Gate) -> None:
+    """Rows of 400 letters take four tokens, short ones one: of the first ten tokens each channel gets half."""
+    long = [busy.submit(ask("long", "l" * 400)) for _ in range(2)]
+    short = [busy.submit(ask("short", "s")) for _ in range(6)]
+    gate.open.release(10)
+    wait([*long, *short], timeout=10)
+    order = "".join(a.text[0] for batch in gate.batches[1:] for a in batch)
+    assert order == "lsssslss"
+
+
+def test_a_channel_that_was_away_has_saved_nothing_up(gate: Gate) -> None:
+    batcher = Batcher(gate, batch=1, queue=100)
+    gate.open.release(1000)
+    for _ in range(30):
+        batcher.submit(ask("early")).result(10)
+    gate.open = threading.Semaphore(0)
+    batcher.submit(ask("early", "held"))
+    while gate.entered.acquire(timeout=0.2):
+        pass
+    futures = [
+        batcher.submit(ask(channel)) for channel in ("late", "late", "late", "early", "early", "early")
+    ]
+    gate.open.release(100)
+    wait(futures, timeout=10)
+    batcher.stop(timeout=10)
+    order = [batch[0].channel for batch in gate.batches[31:]]
+    assert order == ["late", "early", "late", "early", "late", "early"]
+
+
+def test_rows_on_disk_stand_aside_and_nobody_waits_for_them(gate: Gate) -> None:
+    gate.on_disk = {"cold"}
+    batcher = Batcher(gate, batch=4, queue=8)
+    gate.open.release(100)
+    cold = [batcher.submit(ask("cold", f"c{i}")) for i in range(3)]
+    assert gate.fetches.get(timeout=10) == "cold"
+    assert [batcher.submit(ask("warm", str(i))).result(10).label for i in range(20)]
+    assert not any(future.done() for future in cold)
+    assert batcher.counts.waiting == 3
+    gate.disk.release(1)
+    assert [future.result(10).label for future in cold] == ["c0", "c1", "c2"]
+    assert (gate.fetches.empty(), batcher.counts.fetched, batcher.counts.waiting) == (True, 1, 0)
+    batcher.stop(timeout=10)
+
+
+def test_rows_that_come_back_go_before_their_channel_s_others(busy: Batcher, gate: Gate) -> None:
+    gate.on_disk = {"cold"}
+    first = [busy.submit(ask("cold", f"first{i}")) for i in range(2)]
+    gate.open.release(1)
+    assert gate.fetches.get(timeout=10) == "cold"
+    busy.submit(ask("warm", "hold"))
+    assert gate.entered.acquire(timeout=10)
+    later = busy.submit(ask("cold", "later"))
+    gate.disk.release(1)
+    while "cold" in gate.on_disk:
+        pass
+    gate.open.release(100)
+    wait([*first, later], timeout=10)
+    asked = [a.text for batch in gate.batches for a in batch if a.channel == "cold"]
+    assert asked == ["first0", "first1", "later"]
+
+
+def test_a_fetch_that_fails_fails_its_own_rows_only(gate: Gate) -> None:
+    gate.on_disk = {"damaged", "cold"}
+    batcher = Batcher(gate, batch=4, queue=8)
+    gate.open.release(100)
+    gate.disk.release(10)
+    bad, good = [batcher.submit(ask("damaged")) for _ in range(2)], batcher.submit(ask("cold", "good"))
+    for future in bad:
+        with pytest.raises(ArtifactError, match="damaged"):
+            future.result(10)
+    assert good.result(10).label == "good"
+    assert batcher.counts.waiting == 0
+    batcher.stop(timeout=10)
+
+
+def test_stop_waits_for_what_stands_aside(gate: Gate) -> None:
+    gate.on_disk = {"cold"}
+    batcher = Batcher(gate, batch=4, queue=8)
+    gate.open.release(100)
+    cold = batcher.submit(ask("cold", "c"))
+    gate.fetches.get(timeout=10)
+    gate.disk.release(1)
+    batcher.stop(timeout=10)
+    assert cold.result(0).label == "c"
+
+
+def test_a_call_of_several_rows_is_told_once_with_all_or_with_the_first_error(
+    busy: Batcher, gate: Gate
+) -> None:
+    told: queue.SimpleQueue[object] = queue.SimpleQueue()
+    busy.post([ask("a", str(i)) for i in range(3)], told.put)
+    busy.post([ask("b", "x"), Ask("unknown", "b", "y"), ask("b", "z")], told.put)
+    gate.open.release(100)
+    heard = [told.get(timeout=10) for _ in range(2)]
+    (answers,) = [found for found in heard if isinstance(found, list)]
+    assert [one.label for one in answers] == ["0", "1", "2"]
+    assert any(isinstance(found, NotServed) for found in heard)
+    busy.stop(timeout=10)
+    assert told.empty()
+
+
+def test_a_call_that_finds_no_room_is_refused_whole_and_told_nothing(busy: Batcher, gate: Gate) -> None:
+    told: queue.SimpleQueue[object] = queue.SimpleQueue()
+    kept = [busy.submit(ask("a")) for _ in range(6)]
+    with pytest.raises(ServerFull):
+        busy.post([ask("a") for _ in range(3)], told.put)
+    gate.open.release(100)
+    wait(kept, timeout=10)
+    busy.stop(timeout=10)
+    assert told.empty()
+    assert sum(len(batch) for batch in gate.batches) == 1 + 6
+
+
+def test_overload_passes_and_leaves_nothing_behind(gate: Gate) -> None:
+    """Ten channels offer three times what the queue takes; all that was taken is answered, then all is well."""
+    batcher = Batcher(gate, batch=4, queue=16)
+    taken, refused = [], 0
+    for i in range(48):
+        try:
+            taken.append(batcher.submit(ask(f"c{i % 10}", str(i))))
+        except ServerFull as error:
+            refused += error.retry_after >= 1
+    gate.open.release(1000)
+    wait(taken, timeout=10)
+    failed = sum(isinstance(future.exception(), ServerFull) for future in taken)
+    assert refused + failed == batcher.counts.refused > 0
+    assert batcher.submit(ask("after", "fine")).result(10).label == "fine"
+    assert batcher.counts.waiting == 0
+    batcher.stop(timeout=10)
