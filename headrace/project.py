@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
 from headrace import recipe as recipes
 from headrace.channels.keys import new_key
@@ -37,6 +38,8 @@ from headrace.release.history import Line, history
 from headrace.release.rollback import rollback
 from headrace.reports.status import PairStatus, status
 from headrace.serving.answerer import Answerer
+from headrace.serving.bulk import Asked, Written
+from headrace.serving.bulk.run import Bulk
 from headrace.store import Store, read_recipe
 from headrace.store.lock import only_one
 
@@ -269,6 +272,17 @@ class Project:
         """
         self._pair(task, channel)
         return self._answerer.answer(texts, task=task, channel=channel)
+
+    def predict_file(
+        self, file: Path | str, out: Path | str, *, workers: int = 1, **asked: Unpack[Asked]
+    ) -> Written:
+        """Answer every row of a file into `out` (.csv, .jsonl or .parquet): its columns, then the answer's.
+
+        They are in `out` alone: not stored, without ids. An unfinished run of the same is continued. Raises
+        InputError, NotFound, NotServed, MissingExtra, Conflict, StoreBusy.
+        """
+        bulk = Bulk(self._answerer, self._pair, workers=workers, progress=self.progress)
+        return bulk.predict_file(Path(file), Path(out), **asked)
 
     def add_feedback(
         self, answer: str, verdict: Verdict, label: str | None = None, *, person: str | None = None

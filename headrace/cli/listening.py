@@ -6,10 +6,19 @@ from collections.abc import Callable
 
 from headrace.project import Project
 from headrace.web.assembly import assembled
+from headrace.web.logs import logger
+from headrace.web.server import refuse_open_without_keys
 from headrace.web.server import serve as serve_service
+from headrace.web.workers import supervise
 
 
-def serve(project: Project, host: str | None, port: int | None, note: Callable[[str], None]) -> None:
+def serve(
+    project: Project,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    note: Callable[[str], None],
+) -> None:
     """Serve at `host` and `port`, the recipe's where None; `note` is told the URL and the end.
 
     Raises InputError where the port is taken, or the address open to others while no key exists.
@@ -22,6 +31,12 @@ def serve(project: Project, host: str | None, port: int | None, note: Callable[[
             f"Serving {len(project.recipe.channels)} channels at {url}; its page: {url}/docs; end with Ctrl-C."
         )
 
-    with assembled(project) as service:
-        serve_service(service, project.store, host=host or settings.host, port=at, ready=ready)
+    if (workers or settings.workers) > 1:
+        refuse_open_without_keys(project.store, host or settings.host)
+        project.store.close()  # no connection of this process stands in the way of theirs
+        many, where = workers or settings.workers, host or settings.host
+        supervise(project.folder, many, host=where, port=at, log=logger(), ready=ready)
+    else:
+        with assembled(project) as service:
+            serve_service(service, project.store, host=host or settings.host, port=at, ready=ready)
     note("Stopped. Nothing acknowledged is lost.")

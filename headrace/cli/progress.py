@@ -23,6 +23,7 @@ class Progress:
         self._stage = ""
         self._began = self._said = monotonic()
         self._spoke = False
+        self._first = 0  # what was done before this stage was heard of
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +38,7 @@ class Progress:
         fresh = stage != self._stage
         if fresh:
             self._stage, self._began, self._spoke = stage, self._monotonic(), False
+            self._first = done
         if self._stream.isatty():
             self._draw(done, total, fresh)
         else:
@@ -49,8 +51,9 @@ class Progress:
         if fresh:
             if self._bar is not None:
                 self._live.remove_task(self._bar)
-            self._bar = self._live.add_task(self._stage, total=None)
-        self._live.update(self._bar, completed=done, total=total or None)
+            self._bar = self._live.add_task(self._stage, total=None, completed=done, pace="")
+        pace = self._pace(done, total, self._monotonic()).removeprefix(", ")
+        self._live.update(self._bar, completed=done, total=total or None, pace=pace)
 
     def _line(self, done: int, total: int) -> None:
         """Every few seconds, and at the end of a stage that was spoken of."""
@@ -61,8 +64,22 @@ class Progress:
         self._said, self._spoke = now, not ends
         much = f"{done:,} of {total:,}" if total else f"{done:,}"
         said = f": {much}, {now - self._began:.0f} s" if done else " ..."
-        self._stream.write(f"{self._stage}{said}\n")
+        self._stream.write(f"{self._stage}{said}{self._pace(done, total, now)}\n")
         self._stream.flush()
+
+    def _pace(self, done: int, total: int, now: float) -> str:
+        """How fast it goes and how long it will take, where that can be said."""
+        fresh, seconds = done - self._first, now - self._began
+        if fresh <= 0 or seconds <= 0 or done >= total:
+            return ""
+        left = (total - done) * seconds / fresh
+        return f", {fresh / seconds:,.0f}/s, {_span(left)} left"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _bars(stream: TextIO) -> Any:
@@ -73,6 +90,7 @@ def _bars(stream: TextIO) -> Any:
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
+        progress.TextColumn("{task.fields[pace]}"),
         console=Console(file=stream),
         transient=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from headrace.data.mask import Masker
 from headrace.errors import InputError, NotServed
@@ -21,13 +22,14 @@ def refuse_no_texts(texts: Sequence[str]) -> None:
             "one text stands where a list of texts belongs.", field="texts", cure="Write [text]."
         )
     for number, text in enumerate(texts, start=1):
-        wrong = _wrong(text)
+        wrong = wrong_with(text)
         if wrong:
             said = f"it {wrong}."
             raise InputError(said, where=f"text {number}", field="texts", cure="Correct it or leave it out.")
 
 
-def _wrong(text: str) -> str:
+def wrong_with(text: str) -> str:
+    """Why a text cannot be asked, as it goes on after "it"; "" where it can."""
     if not text.strip():
         return "is empty"
     if "\x00" in text:
@@ -37,6 +39,17 @@ def _wrong(text: str) -> str:
     except UnicodeEncodeError:
         return "holds half a character (a lone surrogate)"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer that is not stored; `because` is the correction that decided it, where one did."""
+
+    label: str
+    confidence: float
+    release: str
+    adapter: str
+    because: str | None = None
 
 
 class Answerer:
@@ -55,7 +68,7 @@ class Answerer:
         Raises NotServed before the first release, InputError where a text is none.
         """
         refuse_no_texts(texts)
-        self._follow()
+        self.follow()
         masked = [self._mask(channel, text) for text in texts]
         scored = [
             self._served(found) for found in self._engine.answer([Ask(task, channel, t) for t in texts])
@@ -66,11 +79,41 @@ class Answerer:
         self._store.answers.add(answers)
         return answers
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Answer by the newest releases from now on."""
         version = self._store.history.version()
         if version != self._version:
             self._live.reload()
             self._version = version
+
+    def serving(self, task: str, channel: str) -> str:
+        """The release that answers (task, channel), whose corrections count from now on; raises NotServed."""
+        (found,) = self._engine.answer([Ask(task, channel, "?")])
+        release = self._served(found).release
+        self._remember(task, channel)
+        return release
+
+    def give(self, asks: Sequence[Ask]) -> list[Given | NotServed]:
+        """One answer per ask, in order, not stored; by the releases and corrections as last taken up.
+
+        Safe from several threads. Ask `serving` of each (task, channel) before, once.
+        """
+        corrected = self._memory.counts()
+        return [
+            found
+            if isinstance(found, NotServed)
+            else self._given(ask, found, corrected=(ask.task, ask.channel) in corrected)
+            for ask, found in zip(asks, self._engine.answer(asks), strict=True)
+        ]
+
+    def _given(self, ask: Ask, scored: Scored, *, corrected: bool) -> Given:
+        if corrected:
+            scores = scored.scores
+            recalled = self._memory.recall(ask.task, ask.channel, ask.text, scored.embedding, scores)
+            if recalled:
+                sure = scores.get(recalled.label, 0.0)
+                return Given(recalled.label, sure, scored.release, scored.adapter, recalled.feedback_id)
+        return Given(scored.label, scored.confidence, scored.release, scored.adapter)
 
     def _remember(self, task: str, channel: str) -> None:
         """Teach the memory every correction of this (task, channel), in the order in which they came."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from pyarrow.parquet import read_metadata
 from tiny_base import make_tiny_base
 
 from headrace.cli import app
@@ -153,7 +154,7 @@ def test_every_example_works_when_it_is_typed(folder: Path, base: Path, run: Run
             ids["rel"] = newest_release(run)
         if verb == "quarantine list":
             ids["q"] = json.loads(run("quarantine list --reason duplicate --json")[1])[0]["id"]
-    assert (folder / "answers.jsonl").read_text(encoding="utf-8").count("\n") == 2
+    assert read_metadata(folder / "answers.parquet").num_rows == 3, "the rows of reviews.csv"
     assert "<svg" in (folder / "evaluation.html").read_text(encoding="utf-8")
 
 
@@ -211,7 +212,8 @@ def test_a_file_of_questions_becomes_a_file_of_answers(folder: Path, base: Path,
     assert code == 0
     assert "asked.csv:3" in err, "the empty line is named"
     with open(folder / "answers.csv", encoding="utf-8", newline="") as file:
-        assert [row["label"] for row in csv.DictReader(file)] == ["refund", "password"]
+        found = list(csv.DictReader(file))
+    assert [(row["n"], row["label"]) for row in found] == [("x", "refund"), ("y", ""), ("z", "password")]
     code, _, err = run("predict --file asked.csv --column question")
     assert (code, "There are: q, n" in err) == (2, True)
     assert run("predict --file asked.csv --column q --out answers.xml")[0] == 2
@@ -235,7 +237,11 @@ MISTAKES = [
     ("channel remove website", 2, "tickets"),
     ("key new webste", 2, "Did you mean 'website'?"),
     ("key revoke key_none", 2, "headrace key list"),
-    ("predict", 2, "give either TEXT or --file"),
+    ("predict", 2, "give either TEXT or a FILE"),
+    ("predict hello --out answers.csv", 2, "--out takes the answers to a FILE"),
+    ("predict nowhere.csv", 2, "nowhere.csv"),
+    ("predict reviews.csv questions.txt", 2, "one file at a time"),
+    ("predict questions.txt --out answers.csv", 5, "headrace turn"),
     ("predict hello --channel forum", 2, "there is no channel 'forum'"),
     ("feedback add ans_none --verdict right", 2, "there is no such answer"),
     ("feedback add ans_none", 2, "--label LABEL"),

@@ -121,6 +121,49 @@ def test_answers_are_json_lines_that_a_script_can_read(project: Project) -> None
     assert done.stderr == "", "nothing of a library's talk"
 
 
+def test_a_file_is_answered_as_its_texts_are_and_nothing_is_stored(project: Project, tmp_path: Path) -> None:
+    texts = [question.text for question in live_questions("forum")[:30]]
+    (one,) = project.predict(texts[:1], task="intent", channel="forum")
+    wanted = next(label for label in INTENTS if label != one.label)
+    said = project.add_feedback(one.id, "correction", wanted)
+    file, out = tmp_path / "asked.txt", tmp_path / "answers.jsonl"
+    file.write_text("\n".join(texts), encoding="utf-8")
+    before = project.store.answers.counts()
+    project.predict_file(file, out, task="intent", channel="forum")
+    assert project.store.answers.counts() == before
+    found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert (found[0]["label"], found[0]["because"]) == (wanted, said.id)
+    singly = project.predict(texts, task="intent", channel="forum")
+    wanted_of = [(a.text, a.label, round(a.confidence, 4), a.release, a.adapter, a.because) for a in singly]
+    assert wanted_of == [
+        (f["text"], f["label"], round(f["confidence"], 4), f["release"], f["adapter"], f["because"])
+        for f in found
+    ]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_file_goes_on_where_it_was_ended(project: Project, tmp_path: Path, how: signal.Signals) -> None:
+    rows, out = 8_000, tmp_path / "answers.csv"
+    file = tmp_path / "asked.txt"
+    file.write_text("".join(f"where is number {i} of {i * 7}\n" for i in range(rows)), encoding="utf-8")
+    words = [sys.executable, "-m", "headrace", "predict", str(file), "-c", "desk", "--out", str(out)]
+    process = subprocess.Popen(
+        [*words, "-C", str(project.folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    parts = tmp_path / "answers.csv.parts"
+    assert soon(lambda: any(parts.glob("*.part")))
+    process.send_signal(how)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[how]
+    assert how == signal.SIGKILL or f"kept in {parts}; the same line goes on" in " ".join(err.split())
+    assert not out.exists()
+    done = subprocess.run([*words, "-C", str(project.folder)], capture_output=True, text=True, check=True)
+    assert re.search(r"Wrote 8,000 answers to .*; [\d,]+ of the rows by an earlier run\.", done.stdout)
+    assert not parts.exists()
+    lines = out.read_text(encoding="utf-8").splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == file.read_text(encoding="utf-8").splitlines()
+
+
 def test_the_shell_completes_names_of_the_recipe(project: Project) -> None:
     line = f"headrace --project {project.folder} predict --channel "
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split())), "_HEADRACE_COMPLETE": "complete_bash"}
