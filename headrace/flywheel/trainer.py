@@ -21,6 +21,7 @@ from headrace.records import Adapter, Clock, Example, content_id
 from headrace.serving.engine import Engine
 from headrace.serving.export import export
 from headrace.serving.live import RADIUS_FILE
+from headrace.serving.quantise import ROWS
 from headrace.store import Store
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Trainer:
             "notes": list(trained.notes),
             "validation": trained.validation_accuracy,
         }
-        graph_key, graph = self._graph(task, trained.files)
+        graph_key, graph = self._graph(task, trained.files, examples)
         reach = self._radius({**files, **graph}, examples)
         adapter = Adapter(
             id=content_id("adp", task, channel or "", key, *sorted(files.values())),
@@ -132,24 +133,41 @@ class Trainer:
         self.store.history.add(adapter)
         return adapter
 
-    def _graph(self, task: str, files: Mapping[str, bytes]) -> tuple[str, dict[str, str]]:
-        """The digests of the exported graph; exported once per base, settings and adapted layers."""
+    def _graph(
+        self, task: str, files: Mapping[str, bytes], examples: Sequence[Example]
+    ) -> tuple[str, dict[str, str]]:
+        """The digests of the exported graph; exported once per base, settings and adapted layers.
+
+        An int8 graph is calibrated on rows of the first training that needs it; later ones share it, so that
+        a thousand channels are served by one graph.
+        """
         settings = self.recipe.task(task)
         base = resolve(settings.base, self.cache)
         sites = sorted(Delta.from_files(files).factors) if CONFIG_FILE in files else []
-        key = json.dumps([base.fingerprint, settings.longest, settings.prefix, sites])
+        key = json.dumps([base.fingerprint, settings.longest, settings.prefix, sites, settings.precision])
         for adapter in self.store.history.adapters():
             if adapter.lineage.get("graph") == key:
                 return key, {name: adapter.files[name] for name in GRAPH_FILES}
         self.progress(f"exporting {settings.base}", 0, 1)
-        exported = export(base, sites, longest=settings.longest, prefix=settings.prefix)
+        exported = export(
+            base,
+            sites,
+            longest=settings.longest,
+            prefix=settings.prefix,
+            precision=settings.precision,
+            texts=[example.text for example in self._drawn(examples, ROWS)],
+        )
         return key, {name: self.store.artifacts.put(content) for name, content in exported.items()}
+
+    def _drawn(self, examples: Sequence[Example], most: int) -> list[Example]:
+        """At most `most` of the examples, the same ones for the same recipe."""
+        return random.Random(self.recipe.seed).sample(examples, min(most, len(examples)))
 
     def _radius(self, files: Mapping[str, str], examples: Sequence[Example]) -> dict[str, str]:
         """How far a correction reaches, learned from examples as the graph that will serve embeds them."""
         if not self.recipe.memory.enabled or self.recipe.memory.radius is not None:
             return {}
-        drawn = random.Random(self.recipe.seed).sample(examples, min(REFERENCES, len(examples)))
+        drawn = self._drawn(examples, REFERENCES)
         texts = [example.text for example in drawn]
         paths = {name: self.store.artifacts.path(digest) for name, digest in files.items()}
         stage = counting(self.progress, "how far a correction reaches", len(texts))

@@ -120,8 +120,8 @@ def _grids(bert: Bert, seen: Mapping[str, Seen], sites: Sequence[Site]) -> dict[
     for number, layer in enumerate(bert.layers):
         for place, modules in _READ_BY.items():
             name, weights = f"{number}.{place}", [layer.weight[module] for module in modules]
-            smooth, spare = place in ("in", "middle"), _SPARE if number >= lowest else None
-            found[name] = grid(seen[name], weights, smooth=smooth, spare=spare)
+            spare = _SPARE if number >= lowest else None
+            found[name] = grid(seen[name], weights, smooth=place != "attended", spare=spare)
     return found
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import threading
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class Graph:
         self._session = open_session(model, threads=threads)
         self.sites = _sites(self._session)
         self._none = DeltaBank(self.sites, 1, 1)
-        self._bound: WeakKeyDictionary[DeltaBank, ort.IOBinding] = WeakKeyDictionary()
+        self._bound: dict[int, ort.IOBinding] = {}
         self._lock = threading.Lock()
         self._most = _TOKENS * threads
 
@@ -42,7 +42,7 @@ class Graph:
         """Embeddings [n, d] of n token lists; `rows` [n] picks each one's slot in `deltas`."""
         width = max(map(len, ids))
         step = max(1, self._most // width)
-        bank = deltas or self._none
+        bank = self._none if deltas is None else deltas
         with self._lock:
             binding = self._binding(bank)
             parts = [
@@ -53,13 +53,15 @@ class Graph:
 
     def _binding(self, bank: DeltaBank) -> ort.IOBinding:
         """What the session reads of a bank, bound to the bank's own memory once."""
-        if bank not in self._bound:
+        binding = self._bound.get(id(bank))
+        if binding is None:
             binding = self._session.io_binding()
             for site in self.sites:
                 for name in bank_inputs(site):
                     binding.bind_ortvalue_input(name, bank.values[name])
-            self._bound[bank] = binding
-        return self._bound[bank]
+            self._bound[id(bank)] = binding
+            weakref.finalize(bank, self._bound.pop, id(bank), None)
+        return binding
 
     def _infer(
         self,
@@ -116,6 +118,11 @@ def _sites(session: ort.InferenceSession) -> dict[Site, tuple[int, int]]:
 
 
 def _pad(ids: Sequence[Tokens], width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    if (
+        len(ids) == 1 and len(ids[0]) == width
+    ):  # the common case on an idle server, where every cold line of numpy shows
+        tokens = ids[0].astype(np.int64)[None]
+        return tokens, np.ones_like(tokens)
     mask = np.arange(width) < np.fromiter(map(len, ids), np.int64, len(ids))[:, None]
     tokens = np.zeros(mask.shape, np.int64)
     tokens[mask] = np.concatenate(ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import safetensors.numpy
 from serving_parts import SITES, tiny_base, tiny_delta, tiny_tensors
@@ -16,9 +18,10 @@ from serving_parts import SITES, tiny_base, tiny_delta, tiny_tensors
 from headrace.errors import ArtifactError, InputError, MissingExtra
 from headrace.models.base import BaseFolder, resolve
 from headrace.serving import export as exporting
+from headrace.serving import graph
 from headrace.serving.deltas import DeltaBank
 from headrace.serving.encoder import Encoder
-from headrace.serving.export import Precision, export
+from headrace.serving.export import export
 
 TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w10 w11 w12 unknown w13", "", "w1 " * 200]
 
@@ -159,3 +162,71 @@ def test_a_damaged_or_missing_file_does_not_open(tmp_path: Path, name: str) -> N
         Encoder.open({**files, name: files[name][:20]})
     with pytest.raises(ArtifactError, match=name):
         Encoder.open({other: content for other, content in files.items() if other != name})
+
+
+def test_int8_stays_near_float_and_is_smaller(tmp_path: Path) -> None:
+    base = resolve("all-MiniLM-L6-v2", tmp_path)
+    texts = ["How do I top up my card?", "ok", "卡被吞了", "Shares fell 8% after the results. " * 6]
+    exact, rounded = (export(base, longest=64, precision=p) for p in ("fp32", "int8"))
+    there, here = (Encoder.open(files).encode(texts).embeddings for files in (exact, rounded))
+    assert ((there * here).sum(axis=1) > 0.985).all()
+    assert len(rounded["graph.onnx"]) < 0.7 * len(exact["graph.onnx"])
+    assert [json.loads(files["base.json"])["precision"] for files in (exact, rounded)] == ["fp32", "int8"]
+
+
+def test_in_int8_a_delta_does_what_it_does_in_float(tmp_path: Path) -> None:
+    base, delta = tiny_base(tmp_path), tiny_delta(1)
+    own = [" ".join(f"w{(i * j) % 120}" for j in range(1, 12)) for i in range(1, 100)]
+    exact, rounded = (Encoder.open(export(base, SITES, precision=p, texts=own)) for p in ("fp32", "int8"))
+    for encoder in (exact, rounded):
+        bank = DeltaBank(encoder.graph.sites, 3, 2)
+        slot = bank.put(delta)
+        moved = encoder.encode(TEXTS, deltas=bank, rows=[slot] * len(TEXTS)).embeddings
+        still = encoder.encode(TEXTS).embeddings
+        if encoder is exact:
+            there, far = moved, np.abs(moved - still).max()
+    assert np.abs(moved - there).max() < 0.25 * far
+
+
+def test_calibration_reads_the_texts_given(tmp_path: Path) -> None:
+    base = tiny_base(tmp_path)
+    own = [f"w{i} w{i + 1} w{i + 2}" for i in range(100)]
+    assert export(base, texts=own) == export(base, texts=own)
+    assert export(base, texts=own)["graph.onnx"] != export(base)["graph.onnx"]
+    assert export(base, texts=own, precision="fp32") == export(base, precision="fp32")
+
+
+def test_the_packaged_sample_is_half_chinese() -> None:
+    lines = exporting._sample()
+    assert len(lines) == len(set(lines)) == 120
+    assert sum(any("\u4e00" <= sign <= "\u9fff" for sign in line) for line in lines) == 60
+
+
+def test_a_processor_that_clips_int8_products_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe holds what it should: its product overflows 16 bits, and is exact in plain arithmetic."""
+    onnx = importlib.import_module("onnx")
+    probe = onnx.load_from_string(base64.b64decode(graph._PROBE))
+    weights = {c.name: onnx.numpy_helper.to_array(c) for c in probe.graph.initializer}
+    assert [node.op_type for node in probe.graph.node] == ["MatMulIntegerToFloat"]
+    assert weights["w"].tolist() == [[127]] * 8
+    assert 2 * 255 * 127 > 2**15
+    kept: dict[str, str] = {}
+
+    class Options:
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            kept[key] = value
+
+    monkeypatch.setattr(ort, "SessionOptions", Options)
+    monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: None)
+    for exact, wanted in ((True, None), (False, "1")):
+        kept.clear()
+        monkeypatch.setattr(graph, "exact_products", lambda exact=exact: exact)
+        graph.open_session(b"", threads=1)
+        assert kept.get("session.x64quantprecision") == wanted
+
+
+def test_a_slower_exact_kernel_gives_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = export(tiny_base(tmp_path))
+    fast = Encoder.open(files).encode(TEXTS).embeddings
+    monkeypatch.setattr(graph, "exact_products", lambda: False)
+    assert np.array_equal(Encoder.open(files).encode(TEXTS).embeddings, fast)
