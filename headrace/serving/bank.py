@@ -6,12 +6,32 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from headrace.errors import ArtifactError
-from headrace.records import Adapter, Release
+from headrace.records import Release
 from headrace.serving.loader import Source
 from headrace.serving.router import Router
 from headrace.serving.shelf import Loaded, Shelf
+
+
+class HasFiles(Protocol):
+    """An adapter's record, as far as serving reads it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def channel(self) -> str | None:
+        """Whose it is; None where it is shared."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """File name -> SHA-256."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,7 @@ class Bank:
     def after(
         self,
         releases: Iterable[Release],
-        adapters: Iterable[Adapter],
+        adapters: Iterable[HasFiles],
         artifact_path: Callable[[str], Path],
     ) -> Bank:
         """The bank that serves by further `releases`; adapters that are new here come from `adapters`.
@@ -58,7 +78,7 @@ class Bank:
 
 
 def _sources(
-    names: Iterable[str], records: Mapping[str, Adapter], artifact_path: Callable[[str], Path]
+    names: Iterable[str], records: Mapping[str, HasFiles], artifact_path: Callable[[str], Path]
 ) -> dict[str, Source]:
     paths: dict[str, Path] = {}
     found: dict[str, Source] = {}

@@ -43,8 +43,7 @@ class Live:
         # At first what serves is enough; later what is new: of a thousand channels one has changed.
         releases = history.since(self._version) if self._version else history.shared() + history.serving()
         named = {release.adapter for release in releases} - self._bank.sources.keys()
-        adapters = history.adapters_of(named)
-        bank = self._bank.after(releases, adapters, self._store.artifacts.path)
+        bank = self._bank.after(releases, history.files_of(named), self._store.artifacts.path)
         self._bank, self._version = bank, version
         for task, adapter in _heads_of_tasks(bank.router).items():
             self._set_reach(task, bank.sources[adapter].digests.get(RADIUS_FILE))

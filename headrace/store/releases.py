@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, func, select
 
@@ -13,6 +13,14 @@ from headrace.records import Adapter, Event, Release, Report
 from headrace.store import tables
 from headrace.store.database import Database
 from headrace.store.table import adding, batches, record, values
+
+
+class Filed(NamedTuple):
+    """What serving needs of an adapter's record: `files` as in Adapter, `channel` None for a shared one."""
+
+    id: str
+    channel: str | None
+    files: Mapping[str, str]
 
 
 class History:
@@ -47,13 +55,13 @@ class History:
         with self._database.read() as connection:
             return [record(Adapter, row) for row in connection.execute(query)]
 
-    def adapters_of(self, ids: Iterable[str]) -> list[Adapter]:
-        """The adapters with these ids, those that exist, in the order of their ids."""
-        t, found = tables.adapters, list[Adapter]()
+    def files_of(self, ids: Iterable[str]) -> list[Filed]:
+        """The files of the adapters with these ids, those that exist; the rest of a record is not read."""
+        t, found = tables.adapters, list[Filed]()
         with self._database.read() as connection:
             for some in batches(sorted(ids), 500):
-                rows = connection.execute(select(t).where(t.c.id.in_(some)).order_by(t.c.id))
-                found += [record(Adapter, row) for row in rows]
+                rows = connection.execute(select(t.c.id, t.c.channel, t.c.files).where(t.c.id.in_(some)))
+                found += [Filed(*row) for row in rows]
         return found
 
     def reports(self, adapter: str | None = None, channel: str | None = None) -> list[Report]:
