@@ -84,11 +84,7 @@ def measure_set(
     learned, held, judged = parts(data, one, step)
     with tempfile.TemporaryDirectory() as folder:
         texts = [example.text for example in (*learned, *held)]
-        filling = {
-            "head": fill(task, Path(folder) / "head", texts, pooled=True),
-            "auto": fill(task, Path(folder) / "all", texts, pooled=False),
-        }
-        filling["lora"] = filling["auto"]
+        filling = {kind: fill(task, Path(folder) / kind, texts, kind) for kind in ("head", "lora", "auto")}
         say(f"{one.name}: features of {len(texts)} rows {filling} cpu-s")
         return [
             measure_setup(
@@ -97,21 +93,24 @@ def measure_set(
                 task,
                 setup,
                 seeds,
-                Path(folder) / "all",
+                Path(folder) / "auto",
                 filling[SETUPS[setup][0]],
             )
             for setup in setups
         ]
 
 
-def fill(task: TaskRecipe, cache: Path, texts: Sequence[str], *, pooled: bool) -> float:
-    """Fill a cache with what the head asks of it (`pooled`), or LoRA beside it; the cpu-seconds."""
+def fill(task: TaskRecipe, cache: Path, texts: Sequence[str], method: str) -> float:
+    """Fill a cache with what a method asks of it; the cpu-seconds."""
     began = time.process_time()
     prefix = prefix_of(task, cache)
-    if pooled:
+    below = prefix.base.layers - Options().top(prefix.base.layers)
+    if method == "head":
         prefix.pooled(texts)
+    elif method == "lora":
+        prefix.hidden(texts, below)
     else:
-        prefix.warm(texts, prefix.base.layers - Options().top(prefix.base.layers))
+        prefix.warm(texts, below)
     return time.process_time() - began
 
 

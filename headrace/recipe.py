@@ -82,7 +82,8 @@ class TrainRecipe(Section):
     """How examples become an adapter."""
 
     method: str = Field(
-        default="auto", description="auto tries head, then lora, and keeps what validation says pays"
+        default="auto",
+        description="auto tries head, then lora on q,v, then on all; it keeps what validation says pays",
     )
     options: dict[str, Any] = Field(default_factory=dict)
     validation_share: float = Field(default=0.1, gt=0, lt=0.5)

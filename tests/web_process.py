@@ -34,6 +34,16 @@ class SlowEngine:
     def swap(self, bank: object) -> None:
         """There is no bank to swap."""
 
+    def cost(self, ask: Ask) -> int:
+        """Every row costs the same."""
+        return 1
+
+    def absent(self, ask: Ask) -> None:
+        """All is in memory."""
+
+    def fetch(self, key: object) -> None:
+        """Nothing is ever absent."""
+
 
 def main(folder: str, seconds: str) -> None:
     """Serve until a signal."""

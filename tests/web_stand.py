@@ -20,6 +20,7 @@ from headrace.channels.keys import new_key
 from headrace.data.mask import Masker
 from headrace.errors import NotFound, NotServed, ServerFull
 from headrace.records import Adapter, Channel, IdMaker, Release
+from headrace.serving.calls import Call
 from headrace.serving.engine import Ask, Scored
 from headrace.store import Store
 from headrace.web.api import create_app
@@ -63,6 +64,13 @@ class PretendBatcher:
         else:
             self._answer(ask, future)
         return future
+
+    def post(self, asks: Sequence[Ask], done: Callable[[list[Scored] | Exception], None]) -> Call:
+        call = Call(len(asks), done)
+        for place, ask in enumerate(asks):
+            future = self.submit(ask)
+            future.add_done_callback(lambda f, place=place: call.settle(place, f.exception() or f.result()))
+        return call
 
     def let_go(self) -> None:
         self.held = False

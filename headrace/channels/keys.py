@@ -14,6 +14,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.errors import Unauthorized
@@ -23,6 +24,7 @@ PREFIX = "hr_live_"
 SECRET, CHECK = 43, 6  # characters that 256 and 32 bits take in base 62
 PATTERN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{SECRET + CHECK}}}")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_BEARER = "Bearer "
 _CURE = "Send the header `Authorization: Bearer hr_live_...`; make a key with: headrace key new CHANNEL"
 
 
@@ -83,10 +85,21 @@ def bearer(header: str | None) -> str:
     return secret.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key that opens: its channel, until when that is trusted by itself, and the state it was read in."""
+
+    channel: str
+    until: float
+    state: int
+
+
 class KeyRing:
     """Keys -> channels, remembered for `trust` seconds, so that a revoked key is noticed within a second.
 
-    Only keys that open are remembered: a new one works at once. Safe from several threads.
+    Who looks at the store's `version` of keys more often than that may say so (`seen`): what is remembered
+    then lasts until the version changes. Only keys that open are remembered: a new one works at once. Safe
+    from several threads.
     """
 
     def __init__(
@@ -98,28 +111,45 @@ class KeyRing:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys, self._trust, self._size, self._monotonic = keys, trust, size, monotonic
-        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = threading.Lock()
+        self._version: object = None
+        self._state, self._seen_until = 0, 0.0
 
     def remembered(self, header: str | None) -> str | None:
         """The channel, where it is known without asking the store; raises Unauthorized by form alone."""
-        digest = digest_of(bearer(header))
+        digest = digest_of(header[len(_BEARER) :]) if header and header.startswith(_BEARER) else ""
         with self._lock:
-            channel, until = self._known.get(digest, ("", 0.0))
-        return channel if channel and self._monotonic() < until else None
+            known = self._known.get(digest)
+        if known is None:
+            bearer(header)  # what is remembered opens, so only the form of others is checked
+            return None
+        return known.channel if self._trusted(known) else None
 
     def authenticate(self, header: str | None) -> str:
         """The channel whose key an Authorization header carries; raises Unauthorized."""
         return self.remembered(header) or self._look_up(digest_of(bearer(header)))
 
+    def seen(self, version: object, at: float) -> None:
+        """Say which version of the store's keys was read after the moment `at` of the monotonic clock."""
+        with self._lock:
+            if version != self._version:
+                self._version = version
+                self._state += 1
+            self._seen_until = at + self._trust
+
+    def _trusted(self, known: _Known) -> bool:
+        now = self._monotonic()
+        return now < known.until or (known.state == self._state and now < self._seen_until)
+
     def _look_up(self, digest: str) -> str:
         # Before the look-up, so that what the store says is trusted for no longer than `trust`.
-        until = self._monotonic() + self._trust
+        until, state = self._monotonic() + self._trust, self._state
         key = self._keys.by_digest(digest)
         with self._lock:
             self._known.pop(digest, None)
             if key is not None and key.revoked is None:
-                self._known[digest] = (key.channel, until)
+                self._known[digest] = _Known(key.channel, until, state)
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
         if key is None:

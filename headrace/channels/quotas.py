@@ -2,17 +2,18 @@
 
 What is stored is what was answered, so a crash gives nothing back. Each day has a count of its own that only
 grows: a clock that jumps ahead opens that day's quota early, and once only; one that jumps back finds the
-earlier day's count as it left it. The count is one process's: what another process answers for the same
-channel is seen when a day is first asked about.
+earlier day's count as it left it. The count is one process's. Where several share a store, the transaction
+that stores an answer holds it to the shared count, so that no quota is passed; `shared` then tells this
+process what the others have asked, so that it refuses the next question by itself.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 from headrace.errors import QuotaSpent
@@ -36,6 +37,7 @@ class Taken:
     channel: str
     day: str
     questions: int
+    quota: int | None = None
 
 
 class Quotas:
@@ -46,19 +48,20 @@ class Quotas:
     ) -> None:
         self._usage, self._quota_of, self._clock = usage, quota_of, clock
         self._counts: dict[tuple[str, str], int] = {}
+        self._stored: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
     def take(self, channel: str, questions: int) -> Taken:
         """Take `questions` from today's quota, all or none; raises QuotaSpent."""
         now = self._clock().astimezone(UTC)
-        taken = Taken(channel, now.strftime("%Y-%m-%d"), questions)
         quota = self._quota_of(channel)
+        taken = Taken(channel, now.date().isoformat(), questions, quota)
         if quota is None:
             return taken
         with self._lock:
             asked = self._count(channel, taken.day)
             if asked + questions > quota:
-                raise _spent(channel, asked, questions, quota, now)
+                raise spent(taken, asked, now)
             self._counts[channel, taken.day] = asked + questions
         return taken
 
@@ -67,7 +70,15 @@ class Quotas:
         place = (taken.channel, taken.day)
         with self._lock:
             if place in self._counts:
-                self._counts[place] -= taken.questions
+                self._counts[place] = max(self._counts[place] - taken.questions, self._stored.get(place, 0))
+
+    def shared(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Hear the store's counts by (channel, day): what other processes have asked counts here, too."""
+        with self._lock:
+            for place, asked in counts.items():
+                if place in self._counts:
+                    self._stored[place] = asked
+                    self._counts[place] = max(self._counts[place], asked)
 
     def _count(self, channel: str, day: str) -> int:
         if (channel, day) not in self._counts:
@@ -79,12 +90,15 @@ class Quotas:
 
     def _forget(self, day: str) -> None:
         self._counts = {place: n for place, n in self._counts.items() if place[1] != day}
+        self._stored = {place: n for place, n in self._stored.items() if place[1] != day}
 
 
-def _spent(channel: str, asked: int, questions: int, quota: int, now: datetime) -> QuotaSpent:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+def spent(taken: Taken, asked: int, now: datetime) -> QuotaSpent:
+    """The error of a question that is too many after `asked` of its day; it says when the next day begins."""
+    midnight = datetime.combine(date.fromisoformat(taken.day), time(), UTC) + timedelta(days=1)
     wait = max(1, math.ceil((midnight - now).total_seconds()))
     return QuotaSpent(
-        f"{channel} has asked {asked} of its {quota} questions of today, and {questions} more are too many.",
+        f"{taken.channel} has asked {asked} of its {taken.quota} questions of today, and {taken.questions} more"
+        " are too many.",
         retry_after=wait,
     )

@@ -22,6 +22,12 @@ from headrace.models.ngrams import BUCKETS, NgramOptions, inverse_frequency, wei
 from headrace.models.solver import minimise
 
 Floats = NDArray[np.float32]
+ROUNDS, REFIT = 30, 25
+"""Rounds of the solver at most: over all columns to see which matter, then under the mask."""
+CURVED = 0.01
+"""Curvature of a loss at a weight over the column's sum of squares, roughly: p (1 - p)."""
+ROOMY = 4
+"""Times more weights than are kept from which n-grams of a single row are not looked at."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def _fit(
     start: Head | None,
 ) -> Head:
     many = len(labels)
-    columns = _columns(counts, labels, start)
+    columns = _columns(counts, labels, options.weights, start)
     dense_start, bias_start = _dense_start(embeddings.shape[1], labels, start)
     scale = _scale(embeddings, y, many, options, start)
     centre = embeddings.mean(axis=0) if start is None else np.zeros(embeddings.shape[1], np.float32)
@@ -86,13 +92,12 @@ def _fit(
         np.concatenate([dense_start, columns.start, bias_start[None]]).astype(np.float32),
         free_bias=start is None,
     )
-    fitted = minimise(problem, problem.start.ravel()).reshape(problem.start.shape)
+    fitted = problem.whole(minimise(problem, problem.start.ravel(), problem.widths(), rounds=ROUNDS))
     mask = _mask(fitted, problem, columns, options.weights)
     if not mask.all():
-        columns = _pruned_idf(columns, mask, start)
-        problem = replace(problem, words=_words(counts, columns), mask=mask)
-        fitted[problem.width : -1] *= mask
-        fitted = minimise(problem, fitted.ravel(), rounds=25).reshape(problem.start.shape)
+        columns = _pruned(columns, mask, start)
+        problem, flat = _under_mask(problem, _words(counts, columns), mask, fitted)
+        fitted = problem.whole(minimise(problem, flat, problem.widths(), rounds=REFIT))
     return _head(fitted, problem, columns, labels, options, scale, centre)
 
 
@@ -131,7 +136,25 @@ class _Problem:
     strength: float
     start: Floats
     free_bias: bool = True
-    mask: NDArray[np.bool_] | None = None
+    kept: NDArray[np.int64] | None = None
+
+    def whole(self, flat: Floats) -> Floats:
+        """[d + V + 1, K] of the weights that vary; the others stay where they start, at zero."""
+        if self.kept is None:
+            return flat.reshape(self.start.shape)
+        found = self.start.copy()
+        found.reshape(-1)[self.kept] = flat
+        return found
+
+    def widths(self) -> Floats:
+        """A guess of the inverse Hessian's diagonal: rare words have little curvature, common ones much."""
+        squares = np.bincount(
+            self.words.indices, self.words.data.astype(np.float64) ** 2, minlength=self.words.shape[1]
+        )
+        dense = np.full(self.width, float((self.x**2).sum()) / max(1, self.width))
+        curved = np.concatenate([dense, squares, [len(self.y)]]) * CURVED + 1 / self.strength
+        found = np.repeat((1 / curved).astype(np.float32), self.start.shape[1])
+        return found if self.kept is None else found[self.kept]
 
     @property
     def width(self) -> int:
@@ -143,7 +166,7 @@ class _Problem:
 
     def __call__(self, flat: Floats) -> tuple[float, Floats]:
         """Objective over `strength` and its gradient."""
-        w, d = flat.reshape(self.start.shape), self.width
+        w, d = self.whole(flat), self.width
         logits = self.x @ w[:d] + self.words @ w[d:-1] + w[-1]
         logits -= logits.max(axis=1, keepdims=True)
         raised = np.exp(logits)
@@ -158,24 +181,38 @@ class _Problem:
             moved[-1] = 0
         gradient = np.concatenate([self.x.T @ error, self.turned @ error, error.sum(axis=0)[None]])
         gradient += moved
-        if self.mask is not None:
-            gradient[d:-1] *= self.mask
         penalty = 0.5 * self.strength * float(np.vdot(moved, moved))
-        return loss + penalty, gradient.ravel()
+        varying = gradient.ravel()
+        return loss + penalty, varying if self.kept is None else varying[self.kept]
+
+
+def _under_mask(
+    problem: _Problem, words: sparse.csr_matrix, mask: NDArray[np.bool_], fitted: Floats
+) -> tuple[_Problem, Floats]:
+    """The problem over the columns that `mask` leaves a weight, only those varying; and where it stands."""
+    d, used = problem.width, mask.any(axis=1)
+    rows = np.concatenate([np.arange(d), d + np.flatnonzero(used), [len(fitted) - 1]])
+    varies = np.ones((len(rows), fitted.shape[1]), bool)
+    varies[d:-1] = mask[used]
+    kept = np.flatnonzero(varies)
+    start = np.ascontiguousarray(problem.start[rows])
+    return replace(problem, words=words, start=start, kept=kept), fitted[rows].ravel()[kept]
 
 
 def _words(counts: sparse.csr_matrix, columns: _Columns) -> sparse.csr_matrix:
     return sparse.csr_matrix(weighted(counts, columns.idf)[:, columns.keys])
 
 
-def _columns(counts: sparse.csr_matrix, labels: tuple[str, ...], start: Head | None) -> _Columns:
-    seen = np.flatnonzero(counts.getnnz(axis=0))
-    idf = inverse_frequency(counts)
+def _columns(counts: sparse.csr_matrix, labels: tuple[str, ...], keep: int, start: Head | None) -> _Columns:
+    rows = counts.getnnz(axis=0)
+    seen, idf = np.flatnonzero(rows), inverse_frequency(counts)
+    if len(seen) * len(labels) > ROOMY * keep:
+        seen = np.flatnonzero(rows > 1)
     if start is None:
         zeros = np.zeros((len(seen), len(labels)), np.float32)
         return _Columns(seen, idf, zeros, np.zeros(zeros.shape, bool))
     keys = np.union1d(seen, start.keys.astype(np.int64))
-    idf = np.where(counts.getnnz(axis=0) > 0, idf, start.unseen).astype(np.uint8)
+    idf = np.where(rows > 0, idf, start.unseen).astype(np.uint8)
     idf[start.keys] = start.idf
     weights = np.zeros((len(keys), len(labels)), np.float32)
     fixed = np.zeros(weights.shape, bool)
@@ -232,13 +269,14 @@ def _mask(fitted: Floats, problem: _Problem, columns: _Columns, keep: int) -> ND
     return np.asarray(large | columns.fixed)
 
 
-def _pruned_idf(columns: _Columns, mask: NDArray[np.bool_], start: Head | None) -> _Columns:
-    """Columns without a weight left count as never seen: the largest idf, so nothing is stored for them."""
+def _pruned(columns: _Columns, mask: NDArray[np.bool_], start: Head | None) -> _Columns:
+    """The columns with a weight left; others count as never seen: the largest idf, so nothing is stored."""
+    used = mask.any(axis=1)
     unseen = start.unseen if start is not None else int(columns.idf.max())
     idf = np.full(BUCKETS, unseen, np.uint8)
-    kept = columns.keys[mask.any(axis=1)]
+    kept = columns.keys[used]
     idf[kept] = columns.idf[kept]
-    return replace(columns, idf=idf)
+    return _Columns(kept, idf, columns.start[used], columns.fixed[used])
 
 
 def _head(

@@ -1,7 +1,7 @@
 """The training loop of low-rank deltas over a cached prefix.
 
-Batches of near-equal lengths; each is worked in two halves by two threads whose gradients are added in a
-fixed order, so the number of processors changes no bit. After each epoch the whole state is written to the
+Batches of near-equal lengths; a large one is worked in two halves by two threads whose gradients are added
+in a fixed order, so the number of processors changes no bit. After each epoch the whole state is written to the
 checkpoint folder, under a name that is the hash of everything the run depends on.
 """
 
@@ -25,13 +25,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headrace.models.adapter import Floats
-from headrace.models.encoder_torch import Factors, mean_pool
+from headrace.models.encoder_torch import Encoder, Factors, mean_pool
 from headrace.models.methods import Job
-from headrace.models.prefix_torch import Prefix, pad_states, pool_batches
+from headrace.models.prefix_torch import Prefix, pad_states
 from headrace.store.artifacts import write_synced
 from headrace.store.failures import disk_errors
 
 WARM_UP, DECAY, DROPOUT, PATIENCE = 0.05, 0.01, 0.1, 2
+HALVED = 64
+"""Rows from which a batch is halved; products over fewer rows cost more than they win."""
+SEEN_FOR_CENTRE = 2048
+"""Training rows at most from which the embeddings' centre and spread are taken."""
 SPREAD = 5.0
 """Norm to which the centred embedding is scaled before the dense layer, about that of a raw mean pool."""
 
@@ -67,10 +71,11 @@ class Trainer:
     def __init__(self, job: Job, prefix: Prefix, plan: Plan) -> None:
         self.job, self.prefix, self.plan = job, prefix, plan
         self.low = prefix.base.layers - plan.layers
-        frozen = prefix.pooled(job.train.texts)
-        self.centre = torch.from_numpy(frozen.mean(axis=0))
-        self.weight = float(np.float32(SPREAD / max(0.05, math.sqrt(frozen.var(axis=0).sum()))))
         self.states = prefix.hidden(job.train.texts, self.low)
+        some = np.random.default_rng(job.seed).permutation(len(self.states))[:SEEN_FOR_CENTRE]
+        frozen = prefix.pooled_above([job.train.texts[i] for i in some], prefix.encoder, self.low)
+        self.centre = torch.from_numpy(frozen.mean(axis=0)).to(prefix.device)
+        self.weight = float(np.float32(SPREAD / max(0.05, math.sqrt(frozen.var(axis=0).sum()))))
         self.lengths = np.array([len(one) for one in self.states])
         self.parameters = self._initial()
         dense = [self.parameters["dense"], self.parameters["dense.bias"]]
@@ -99,12 +104,12 @@ class Trainer:
             for module in self.plan.modules:
                 rows, columns = self.prefix.encoder.weights[f"encoder.layer.{layer}.{module}.weight"].shape
                 a = (torch.rand(self.plan.rank, columns, generator=draw) * 2 - 1) / math.sqrt(columns)
-                found[f"{layer}.{module}.A"] = a.requires_grad_()
-                found[f"{layer}.{module}.B"] = torch.zeros(rows, self.plan.rank, requires_grad=True)
+                found[f"{layer}.{module}.A"] = a
+                found[f"{layer}.{module}.B"] = torch.zeros(rows, self.plan.rank)
         many = len(self.job.labels)
-        found["dense"] = torch.zeros(self.prefix.base.width, many, requires_grad=True)
-        found["dense.bias"] = torch.zeros(many, requires_grad=True)
-        return found
+        found["dense"] = torch.zeros(self.prefix.base.width, many)
+        found["dense.bias"] = torch.zeros(many)
+        return {name: value.to(self.prefix.device).requires_grad_() for name, value in found.items()}
 
     def _factors(self, values: dict[str, Tensor]) -> Factors:
         layers = range(self.low, self.prefix.base.layers)
@@ -117,10 +122,11 @@ class Trainer:
         names = list(self.parameters)
         for number, batch in enumerate(batches):
             self._set_rate(epoch + number / len(batches), len(batches))
-            halves = [half for half in np.array_split(batch, 2) if len(half)]
+            halves = np.array_split(batch, 2) if len(batch) >= HALVED else [batch]
             kept = [random.random((len(half), self.prefix.base.width)) >= DROPOUT for half in halves]
+            merged = self._merged(self.parameters)
             work = zip(halves, kept, strict=True)
-            jobs = [pool.submit(self._gradients, half, keep, len(batch)) for half, keep in work]
+            jobs = [pool.submit(self._gradients, merged, half, keep, len(batch)) for half, keep in work]
             parts = [job.result() for job in jobs]
             for at, name in enumerate(names):
                 self.parameters[name].grad = torch.stack([part[at] for part in parts]).sum(0)
@@ -135,40 +141,43 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.lr * share
 
-    def _gradients(self, rows: NDArray[np.int64], keep: NDArray[np.bool_], whole: int) -> tuple[Tensor, ...]:
-        states, mask = pad_states([self.states[i] for i in rows], self.prefix.encoder)
-        pooled = self._pooled(states, mask, self.parameters)
-        dropped = pooled * torch.from_numpy(keep).float() / (1 - DROPOUT)
+    def _merged(self, values: dict[str, Tensor]) -> Encoder:
+        with torch.no_grad():
+            return self.prefix.encoder.merged(self._factors(values), self.plan.scaling)
+
+    def _gradients(
+        self, merged: Encoder, rows: NDArray[np.int64], keep: NDArray[np.bool_], whole: int
+    ) -> tuple[Tensor, ...]:
+        job, device = self.job, self.prefix.device
+        states, mask = pad_states([self.states[i] for i in rows], merged)
+        factors = self._factors(self.parameters)
+        out = merged.run(states, mask, self.low, self.prefix.base.layers, factors, self.plan.scaling)
+        pooled = (functional.normalize(mean_pool(out, mask), dim=-1) - self.centre) * self.weight
+        dropped = pooled * torch.from_numpy(keep).to(device, torch.float32) / (1 - DROPOUT)
         logits = dropped @ self.parameters["dense"] + self.parameters["dense.bias"]
-        losses = functional.cross_entropy(logits, torch.from_numpy(self.job.train.y[rows]), reduction="none")
-        total = (losses * torch.from_numpy(self.job.train.weights[rows])).sum() / whole
+        y, weights = (torch.from_numpy(of[rows]).to(device) for of in (job.train.y, job.train.weights))
+        total = (functional.cross_entropy(logits, y, reduction="none") * weights).sum() / whole
         return torch.autograd.grad(total, list(self.parameters.values()))
 
-    def _pooled(self, states: Tensor, mask: Tensor, values: dict[str, Tensor]) -> Tensor:
-        top, factors = self.prefix.base.layers, self._factors(values)
-        out = self.prefix.encoder.run(states, mask, self.low, top, factors, self.plan.scaling)
-        unit = functional.normalize(mean_pool(out, mask), dim=-1)
-        return (unit - self.centre) * self.weight
-
     def _validate(self) -> float:
+        """Share of right answers on the validation rows; where there are none, a later epoch is better."""
+        if not len(self.job.validation.y):
+            return float(len(self.scores))
         values = {name: p.detach() for name, p in self.parameters.items()}
-        states = self.prefix.hidden(self.job.validation.texts, self.low)
-
-        def pooled(padded: Tensor, mask: Tensor) -> Tensor:
-            return self._pooled(padded, mask, values)
-
-        found = pool_batches(states, self.prefix.encoder, pooled, self.prefix.base.width, self.prefix.threads)
-        logits = found @ values["dense"].numpy() + values["dense.bias"].numpy()
-        return float((logits.argmax(1) == self.job.validation.y).mean())
+        seen = self.prefix.pooled_above(self.job.validation.texts, self._merged(values), self.low)
+        inside = (torch.from_numpy(seen).to(self.prefix.device) - self.centre) * self.weight
+        said = (inside @ values["dense"] + values["dense.bias"]).argmax(1).cpu().numpy()
+        return float((said == self.job.validation.y).mean())
 
     def _tired(self) -> bool:
         return len(self.scores) > PATIENCE and max(self.scores[-PATIENCE:]) <= max(self.scores[:-PATIENCE])
 
     def _tuned(self) -> Tuned:
-        factors = {place: (a.numpy(), b.numpy()) for place, (a, b) in self._factors(self.best).items()}
-        dense, bias = self.best["dense"].numpy(), self.best["dense.bias"].numpy()
+        best = {name: tensor.cpu() for name, tensor in self.best.items()}
+        factors = {place: (a.numpy(), b.numpy()) for place, (a, b) in self._factors(best).items()}
+        dense, bias = best["dense"].numpy(), best["dense.bias"].numpy()
         said = ", ".join(f"{100 * score:.1f}" for score in self.scores)
-        return Tuned(factors, dense, bias, self.weight, self.centre.numpy(), said)
+        return Tuned(factors, dense, bias, self.weight, self.centre.cpu().numpy(), said)
 
     def _file(self) -> Path | None:
         if self.job.checkpoints is None:

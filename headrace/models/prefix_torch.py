@@ -26,7 +26,7 @@ from torch import Tensor
 
 from headrace.models.base import BaseFolder, tokenise
 from headrace.models.delta import Delta
-from headrace.models.encoder_torch import Encoder, factors_of, fast_dtype, mean_pool
+from headrace.models.encoder_torch import Encoder, factors_of, fast_device, fast_dtype, mean_pool
 from headrace.store.failures import disk_errors
 
 ROWS, STEP, CHUNK = 32, 8, 1024
@@ -45,15 +45,24 @@ class Prefix:
     cache: Path
     threads: int = 2
     progress: Progress | None = None
+    device: torch.device = field(default_factory=fast_device)
     _stores: dict[str, _Store] = field(default_factory=dict)
     _encoder: Encoder | None = None
 
     @property
     def encoder(self) -> Encoder:
-        """The base in the number format that is fast here, loaded at first use."""
+        """The base in the number format that is fast here, loaded onto the device at first use."""
         if self._encoder is None:
-            self._encoder = Encoder.load(self.base, fast_dtype())
+            self._encoder = Encoder.load(self.base, fast_dtype(), self.device)
         return self._encoder
+
+    @property
+    def place(self) -> str:
+        """Where the base runs and in which numbers, for people."""
+        kind = str(fast_dtype()).removeprefix("torch.")
+        if self.device.type == "cuda":
+            return f"{torch.cuda.get_device_name(self.device)} in {kind}"
+        return f"the processor in {kind}"
 
     def tokens(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids as the base reads them."""
@@ -71,54 +80,75 @@ class Prefix:
         found = self._have(texts, layer, pooled=False)
         return [found[text] for text in texts]
 
+    def warm(self, texts: Sequence[str], layer: int) -> None:
+        """Have what `pooled` and `hidden` at `layer` will ask for, by one pass through the base."""
+        below, top = self._store(layer, pooled=False), self._store(self.base.layers, pooled=True)
+        missing = [text for text in dict.fromkeys(texts) if text not in below and text not in top]
+        if missing:
+            self._compute(missing, [_Height(layer, False, below), _Height(self.base.layers, True, top)])
+
     def pooled_through(self, texts: Sequence[str], delta: Delta) -> NDArray[np.float32]:
         """[n, d] float32 embeddings of norm 1 of the base with `delta`; only the states below are cached."""
-        factors, top = factors_of(delta), self.base.layers
-        states = self.hidden(texts, delta.lowest)
+        pairs = {place: (a.to(self.device), b.to(self.device)) for place, (a, b) in factors_of(delta).items()}
+        return self.pooled_above(texts, self.encoder.merged(pairs, delta.scaling), delta.lowest)
+
+    def pooled_above(self, texts: Sequence[str], encoder: Encoder, layer: int) -> NDArray[np.float32]:
+        """[n, d] float32 embeddings of norm 1 by another encoder, from this base's states below `layer`."""
 
         def pooled(padded: Tensor, mask: Tensor) -> Tensor:
-            out = self.encoder.run(padded, mask, delta.lowest, top, factors, delta.scaling)
+            out = encoder.run(padded, mask, layer, self.base.layers)
             return torch.nn.functional.normalize(mean_pool(out, mask), dim=-1)
 
-        return pool_batches(states, self.encoder, pooled, self.base.width, self.threads)
+        return pool_batches(self.hidden(texts, layer), encoder, pooled, self.base.width, self.threads)
 
     def _have(self, texts: Sequence[str], layer: int, *, pooled: bool) -> dict[str, NDArray[Any]]:
         store = self._store(layer, pooled)
         unique = list(dict.fromkeys(texts))
         missing = [text for text in unique if text not in store]
         if missing:
-            self._compute(missing, store, layer, pooled)
+            self._compute(missing, [_Height(layer, pooled, store)])
         return {text: store[text] for text in unique}
 
     def _store(self, layer: int, pooled: bool) -> _Store:
         kind = "pooled" if pooled else "hidden"
-        parts = (self.base.fingerprint, str(self.longest), self.prefix, str(fast_dtype()), "v1")
+        kinds = (self.device.type, str(fast_dtype()), "v2")
+        parts = (self.base.fingerprint, str(self.longest), self.prefix, *kinds)
         said = "\x1f".join(parts)
         name = f"{hashlib.sha256(said.encode()).hexdigest()[:20]}-{kind}-{layer}"
         if name not in self._stores:
             self._stores[name] = _Store.open(self.cache / "features" / name)
         return self._stores[name]
 
-    def _compute(self, missing: Sequence[str], store: _Store, layer: int, pooled: bool) -> None:
+    def _compute(self, missing: Sequence[str], heights: Sequence[_Height]) -> None:
         ids, encoder = self.tokens(missing), self.encoder
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), missing[i]))
         batches = list(_batches(order, [len(one) for one in ids]))
         done = 0
         with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for some in _chunks(batches):
-                work = [
-                    pool.submit(_forward, encoder, [ids[i] for i in batch], layer, pooled) for batch in some
-                ]
-                ready = []
+                work = [pool.submit(_forward, encoder, [ids[i] for i in batch], heights) for batch in some]
+                ready: list[list[tuple[str, NDArray[Any]]]] = [[] for _ in heights]
                 for batch, job in zip(some, work, strict=True):
-                    ready += [(missing[i], value) for i, value in zip(batch, job.result(), strict=True)]
+                    for rows, values in zip(ready, job.result(), strict=True):
+                        rows += [(missing[i], value) for i, value in zip(batch, values, strict=True)]
                     done += len(batch)
                     if self.progress is not None:
                         self.progress("features", done, len(missing))
-                store.add(ready)
+                for height, rows in zip(heights, ready, strict=True):
+                    height.store.add(rows)
 
 
-def _forward(encoder: Encoder, ids: Sequence[Ids], layer: int, pooled: bool) -> list[NDArray[Any]]:
+@dataclass(frozen=True)
+class _Height:
+    """What of a pass is kept: the states below `layer`, or pooled ones, and where."""
+
+    layer: int
+    pooled: bool
+    store: _Store
+
+
+def _forward(encoder: Encoder, ids: Sequence[Ids], heights: Sequence[_Height]) -> list[list[NDArray[Any]]]:
+    """For each height, from the lowest up, its value of each text."""
     length = -(-max(len(one) for one in ids) // STEP) * STEP
     padded = torch.zeros(ROWS, length, dtype=torch.long)
     mask = torch.zeros(ROWS, length, dtype=torch.bool)
@@ -126,12 +156,21 @@ def _forward(encoder: Encoder, ids: Sequence[Ids], layer: int, pooled: bool) -> 
     for row, one in enumerate(ids):
         padded[row, : len(one)] = torch.from_numpy(one.astype(np.int64))
         mask[row, : len(one)] = True
+    padded, mask = padded.to(encoder.device), mask.to(encoder.device)
+    found, low = [], 0
     with torch.inference_mode():
-        states = encoder.run(encoder.embed(padded), mask, 0, layer)
-        if pooled:
-            values = torch.nn.functional.normalize(mean_pool(states, mask), dim=-1).numpy()
-            return list(values[: len(ids)])
-        raw = states.to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
+        states = encoder.embed(padded)
+        for height in heights:
+            states, low = encoder.run(states, mask, low, height.layer), height.layer
+            found.append(_values(states, mask, ids, height.pooled))
+    return found
+
+
+def _values(states: Tensor, mask: Tensor, ids: Sequence[Ids], pooled: bool) -> list[NDArray[Any]]:
+    if pooled:
+        values = torch.nn.functional.normalize(mean_pool(states, mask), dim=-1).cpu().numpy()
+        return list(values[: len(ids)])
+    raw = states.to(torch.bfloat16).view(torch.int16).cpu().numpy().view(np.uint16)
     return [raw[row, : len(one)] for row, one in enumerate(ids)]
 
 
@@ -147,7 +186,7 @@ def pad_states(
         padded[row, : len(one)] = one
         mask[row, : len(one)] = True
     raw = torch.from_numpy(padded.view(np.int16)).view(torch.bfloat16)
-    return raw.to(encoder.weights["embeddings.LayerNorm.weight"].dtype), mask
+    return raw.to(encoder.device, encoder.dtype), mask.to(encoder.device)
 
 
 def pool_batches(
@@ -166,7 +205,7 @@ def pool_batches(
         longest = -(-max(lengths[i] for i in batch) // STEP) * STEP
         with torch.no_grad():
             found = pooled(*pad_states([states[i] for i in batch], encoder, ROWS, longest))
-        return np.asarray(found.numpy()[: len(batch)])
+        return np.asarray(found.cpu().numpy()[: len(batch)])
 
     out = np.zeros((len(states), width), np.float32)
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -21,8 +21,9 @@ _add: Callable[..., Floats] = get_blas_funcs("axpy", dtype=np.float32)
 
 @dataclass
 class _Curvature:
-    """The last steps and how the gradient changed along them."""
+    """The last steps and how the gradient changed along them; `widths` guesses the inverse Hessian's diagonal."""
 
+    widths: Floats
     steps: list[Floats] = field(default_factory=list)
     changes: list[Floats] = field(default_factory=list)
 
@@ -35,9 +36,11 @@ class _Curvature:
             kept.append(share)
         if self.steps:
             last, change = self.steps[-1], self.changes[-1]
-            q *= np.float32(float(last @ change) / float(change @ change))
+            q *= self.widths
+            q *= np.float32(float(last @ change) / float(change @ (self.widths * change)))
         else:
-            q *= np.float32(10 / max(1e-12, float(np.linalg.norm(gradient))))
+            q *= self.widths
+            q *= np.float32(10 / max(1e-12, float(np.linalg.norm(q))))
         for step, change, share in zip(self.steps, self.changes, reversed(kept), strict=True):
             q = _add(step, q, a=share - float(change @ q) / float(step @ change))
         return -q
@@ -48,13 +51,16 @@ class _Curvature:
             self.changes = [*self.changes[1 - MEMORY :], change]
 
 
-def minimise(objective: Objective, start: Floats, *, rounds: int = 60, tolerance: float = 1e-4) -> Floats:
+def minimise(
+    objective: Objective, start: Floats, widths: Floats, *, rounds: int = 60, tolerance: float = 1e-4
+) -> Floats:
     """The point where `objective` (value and gradient) is least, from `start`.
 
-    Stops after `rounds`, where the gradient's norm fell to `tolerance` of the first, or where a round gains
-    less than 1e-5 of the value.
+    `widths`, of the point's shape, guesses the inverse Hessian's diagonal up to a factor. Stops after
+    `rounds`, where the gradient's norm fell to `tolerance` of the first, or where a round gains less than
+    1e-5 of the value.
     """
-    point, curvature = start, _Curvature()
+    point, curvature = start, _Curvature(widths)
     value, gradient = objective(point)
     enough = tolerance * float(np.linalg.norm(gradient))
     for _ in range(rounds):

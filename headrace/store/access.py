@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from headrace.errors import NotFound
 from headrace.records import Key
 from headrace.store import tables
 from headrace.store.database import Database
-from headrace.store.table import adding, insert, record, values
+from headrace.store.table import adding, driver_insert, record, values
 
 
 class Keys:
@@ -41,6 +41,12 @@ class Keys:
             found = connection.execute(select(t).where(t.c.digest == digest)).first()
         return None if found is None else record(Key, found)
 
+    def version(self) -> tuple[int, int]:
+        """Numbers that change with every new or revoked key; a server compares them to notice one."""
+        with self._database.read() as connection:
+            found = connection.execute(select(func.count(), func.count(tables.keys.c.revoked))).one()
+        return found[0], found[1]
+
     def any_live(self) -> bool:
         """Whether any key opens anything."""
         t = tables.keys
@@ -65,6 +71,9 @@ class Usage:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        more = "ON CONFLICT (channel, day) DO UPDATE SET asked = usage.asked + excluded.asked"
+        self._add = driver_insert(tables.usage, database.engine.dialect.name, more)
+        self._hold = f"{self._add} RETURNING asked"
 
     def asked(self, channel: str, day: str) -> int:
         """How many questions the channel has asked on that day (YYYY-MM-DD)."""
@@ -79,19 +88,22 @@ class Usage:
         with self._database.write() as connection:
             self.add_in(connection, counts)
 
+    def held_in(
+        self, connection: Connection, places: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], int]:
+        """The counts of (channel, day), which nobody else changes until the caller's transaction ends."""
+        found: dict[tuple[str, str], int] = {}
+        for channel, day in sorted(places):
+            asked: int = connection.exec_driver_sql(self._hold, (channel, day, 0)).scalar_one()
+            found[channel, day] = asked
+        return found
+
     def add_in(self, connection: Connection, counts: Mapping[tuple[str, str], int]) -> None:
         """Like `add`, inside a transaction of the caller's."""
-        t = tables.usage
         # In one order everywhere: two processes that lock the same rows then wait instead of deadlocking.
-        for (channel, day), n in sorted(counts.items()):
-            statement = insert(t, self._database.engine.dialect.name).values(
-                channel=channel, day=day, asked=n
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[t.c.channel, t.c.day], set_={"asked": t.c.asked + n}
-                )
-            )
+        rows = [(channel, day, n) for (channel, day), n in sorted(counts.items())]
+        if rows:
+            connection.exec_driver_sql(self._add, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from headrace.errors import NotFound
 from headrace.records import Answer, Feedback
 from headrace.store import tables
 from headrace.store.database import Database
-from headrace.store.table import adding, batches, record, values
+from headrace.store.table import adding, batches, driver_insert, record, values
 
 
 class Answers:
@@ -21,7 +21,7 @@ class Answers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._dialect = database.engine.dialect.name
+        self._insert = driver_insert(tables.answers, database.engine.dialect.name)
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Store answers in one transaction; `database.write` returns once it is on disk."""
@@ -31,7 +31,7 @@ class Answers:
     def add_in(self, connection: Connection, answers: Sequence[Answer]) -> None:
         """Like `add`, inside a transaction of the caller's."""
         if answers:
-            connection.execute(adding(tables.answers, self._dialect), [values(a) for a in answers])
+            connection.exec_driver_sql(self._insert, [_columns(answer) for answer in answers])
 
     def get(self, answer_id: str, *, channel: str | None = None) -> Answer:
         """One answer; that of another channel is not found, in the same words as an id nobody has."""
@@ -50,6 +50,22 @@ class Answers:
         with self._database.read() as connection:
             query = select(c.task, c.channel, func.count()).group_by(c.task, c.channel)
             return {(task, channel): n for task, channel, n in connection.execute(query)}
+
+
+def _columns(answer: Answer) -> tuple[object, ...]:
+    """The columns of an answer, in the table's order."""
+    return (
+        answer.id,
+        answer.task,
+        answer.channel,
+        answer.text,
+        answer.label,
+        answer.confidence,
+        answer.release,
+        answer.adapter,
+        answer.because,
+        tables.moment(answer.at),
+    )
 
 
 class Feedbacks:

@@ -40,6 +40,16 @@ def adding(table: Table, dialect: str) -> Insert:
     return made
 
 
+def driver_insert(table: Table, dialect: str, conflict: str = "ON CONFLICT DO NOTHING") -> str:
+    """An INSERT of every column in order, in the driver's own words, for `exec_driver_sql` with tuples.
+
+    SQLAlchemy's own costs more per row than the database does.
+    """
+    names = [column.name for column in table.columns]
+    marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(names))
+    return " ".join(["INSERT INTO", table.name, f"({', '.join(names)})", "VALUES", f"({marks})", conflict])
+
+
 def one_at_a_time(connection: Connection) -> None:
     """Let no other transaction that calls this run beside it, so that it may read first and write later.
 

@@ -25,6 +25,11 @@ from sqlalchemy import (
 metadata = MetaData()
 
 
+def moment(value: datetime) -> str:
+    """A time as it is stored."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 class Moment(TypeDecorator[datetime]):
     """A UTC time as ISO 8601 text with microseconds."""
 
@@ -33,7 +38,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Text of fixed width, so that text order is time order."""
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+        return None if value is None else moment(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """The time again, in UTC."""

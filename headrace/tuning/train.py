@@ -17,23 +17,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace import plugins
 from headrace.errors import TrainingError
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.delta import Delta
-from headrace.models.joint import losses
 from headrace.models.methods import Features, Fitted, Job, Rows
-from headrace.models.methods.head import paired_gain
+from headrace.models.methods.lora import Options
 from headrace.models.prefix_torch import Prefix
 from headrace.recipe import TaskRecipe, TrainRecipe
 from headrace.records import Example
+from headrace.tuning.choose import choose, enough
 from headrace.tuning.features import prefix_of
-
-ENOUGH_FOR_LORA = 1000
-"""Training rows below which `auto` does not try LoRA; and a fifth of them to validate."""
-
-SURE = 2.33
-"""Standard errors of likelihood (99 %) that LoRA must gain: its epoch was picked on the same rows."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,12 @@ def train(
     prefix = prefix_of(task, cache, progress)
     view = _view(prefix, start, start_delta)
     job = _job(rows, known, labels, prefix, view, seed, start, checkpoints, progress)
-    method, fitted, notes = _choose(job, settings)
+    if settings.method == "auto" and start is None and enough(job):
+        prefix.warm(
+            [*job.train.texts, *job.validation.texts], prefix.base.layers - Options().top(prefix.base.layers)
+        )
+    choice = choose(job, settings)
+    fitted, notes = choice.fitted, (*choice.notes, f"trained on {prefix.place}")
     if len(known) < len(held):
         notes += (f"{len(held) - len(known)} validation rows have a label without training rows: left out",)
     delta = fitted.delta or start_delta
@@ -93,12 +91,18 @@ def train(
     return Trained(
         files=files,
         labels=labels,
-        method=method,
+        method=choice.method,
         validation_accuracy=_accuracy(fitted, job),
         seconds=time.perf_counter() - began,
         notes=notes,
-        lineage=_lineage(rows, known, method, seed, prefix, settings, start),
+        lineage=_lineage(rows, known, choice.method, seed, prefix, settings, start),
     )
+
+
+def hold_out(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Examples to learn from, and about `share` of them to validate on, as `train` draws them."""
+    kept, held = _split([(example, 1.0) for example in examples], share, seed)
+    return [example for example, _ in kept], held
 
 
 def _refuse(rows: Sequence[tuple[Example, float]], held: Sequence[Example]) -> None:
@@ -217,58 +221,6 @@ def _job(
         start=start,
         checkpoints=checkpoints,
         progress=progress,
-    )
-
-
-def _choose(job: Job, settings: TrainRecipe) -> tuple[str, Fitted, tuple[str, ...]]:
-    if job.start is not None:
-        options = settings.options if settings.method == "head" else {}
-        fitted, note = _timed(job, "head", options)
-        return "head", fitted, (note, "started from the shared adapter", *fitted.notes)
-    if settings.method != "auto":
-        fitted, note = _timed(job, settings.method, settings.options)
-        return settings.method, fitted, (note, *fitted.notes)
-    head, note = _timed(job, "head", {})
-    notes = [note, *head.notes]
-    if not _enough(job):
-        return "head", head, tuple(notes)
-    lora, note = _timed(job, "lora", {})
-    notes += [note, *lora.notes]
-    gain, noise = paired_gain(head.validation_logits, lora.validation_logits, job.validation.y)
-    likelier = _likelier(head, lora, job.validation.y)
-    # Accuracy alone decides too little: on a thousand rows a gain of a point is within its noise, while the
-    # likelihood of every row's label is heard.
-    kept = "lora" if gain > 0 and likelier > SURE else "head"
-    notes.append(
-        f"{kept} is kept: lora finds the labels of validation rows likelier by {likelier:.1f} standard errors "
-        f"(wanted: {SURE:g}) and gains {100 * gain:+.1f} points, of which {100 * noise:.1f} may be noise"
-    )
-    return kept, lora if kept == "lora" else head, tuple(notes)
-
-
-def _likelier(head: Fitted, lora: Fitted, y: NDArray[np.int64]) -> float:
-    """By how many standard errors the second finds the validation rows' labels likelier, row by row."""
-    before, after = (losses(fitted.validation_logits, y, fitted.head.temperature) for fitted in (head, lora))
-    gains = before - after
-    return float(gains.mean() / max(gains.std() / np.sqrt(len(gains)), 1e-9))
-
-
-def _enough(job: Job) -> bool:
-    return len(job.train.y) >= ENOUGH_FOR_LORA and 5 * len(job.validation.y) >= ENOUGH_FOR_LORA
-
-
-def _timed(job: Job, method: str, options: object) -> tuple[Fitted, str]:
-    began = time.perf_counter()
-    part = plugins.load("methods", method)(plugins.options("methods", method).model_validate(options))
-    fitted: Fitted = part.fit(job)
-    right = (
-        float((fitted.validation_logits.argmax(1) == job.validation.y).mean())
-        if len(job.validation.y)
-        else 0.0
-    )
-    return fitted, (
-        f"{method}: {100 * right:.1f} % on {len(job.validation.y)} validation rows, "
-        f"{time.perf_counter() - began:.1f} s"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,8 +16,20 @@ from headrace.serving.engine import Ask, Scored
 Embedding = npt.NDArray[np.float32]
 
 
+class Waits(Protocol):
+    """A call under way."""
+
+    def cancel(self) -> bool:
+        """Let nobody be told of it; False where somebody was already."""
+        ...
+
+
 class Submits(Protocol):
     """Takes asks of all channels and answers them in batches."""
+
+    def post(self, asks: Sequence[Ask], done: Callable[[list[Scored] | Exception], None]) -> Waits:
+        """Ask; `done` is called once, from any thread, with the answers or an error. Raises ServerFull."""
+        ...
 
     def submit(self, ask: Ask) -> Future[Scored]:
         """A future that may fail with NotServed or ServerFull; raises ServerFull."""
@@ -106,6 +118,37 @@ class Said:
     person: str | None = None
 
 
-def best(scores: Mapping[str, float], count: int) -> tuple[tuple[str, float], ...]:
+class LateScores(Mapping[str, float]):
+    """Label -> probability, made a dict only where somebody looks: most questions meet no correction."""
+
+    __slots__ = ("_labels", "_made", "_probabilities")
+
+    def __init__(self, labels: Sequence[str], probabilities: Embedding) -> None:
+        self._labels, self._probabilities = labels, probabilities
+        self._made: dict[str, float] | None = None
+
+    def __getitem__(self, label: str) -> float:
+        return self._all()[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def _all(self) -> dict[str, float]:
+        if self._made is None:
+            self._made = dict(zip(self._labels, self._probabilities.tolist(), strict=True))
+        return self._made
+
+
+def best(labels: Sequence[str], probabilities: Embedding, count: int) -> tuple[tuple[str, float], ...]:
     """The `count` highest scores, highest first; equal ones by label, so that the order is one."""
-    return tuple(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:count])
+    chances, places = probabilities, range(len(labels))
+    if len(labels) > count:
+        ordered = probabilities.copy()
+        ordered.partition(len(labels) - count)
+        places = (probabilities >= ordered[len(labels) - count]).nonzero()[0]
+        chances = probabilities[places]
+    found = sorted((-chance, labels[place]) for chance, place in zip(chances.tolist(), places, strict=True))
+    return tuple([(label, -chance) for chance, label in found[:count]])

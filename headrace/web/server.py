@@ -22,14 +22,21 @@ _BACKLOG = 2048
 
 
 def serve(
-    service: Service, store: Store, *, host: str, port: int, ready: Callable[[str], None] | None = None
+    service: Service,
+    store: Store,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[str], None] | None = None,
+    shared: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is told the server's URL once it listens.
 
-    Raises InputError where the port is in use or the address is open to others while no key exists.
+    A `shared` port is one that other processes listen on too. Raises InputError where the port is in use or
+    the address is open to others while no key exists.
     """
     refuse_open_without_keys(store, host)
-    with listening(host, port) as bound, _running(service):
+    with listening(host, port, shared=shared) as bound, _running(service):
         server = _Server(_config(service), (lambda: ready(url_of(bound))) if ready else None)
         server.run(sockets=[bound])
 
@@ -71,8 +78,19 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A bound socket; raises InputError naming the port and the cure."""
+def listening(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
+    """A bound socket that listens; raises InputError naming the port and the cure."""
+    with bound_to(host, port, shared=shared) as bound:
+        bound.listen(_BACKLOG)
+        yield bound
+
+
+@contextmanager
+def bound_to(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
+    """A bound socket; raises InputError naming the port and the cure.
+
+    Of a `shared` port the kernel gives each process that listens on it its part of the connections.
+    """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, proto)
@@ -82,9 +100,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         ) from error
     with bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             bound.bind(address)
-            bound.listen(_BACKLOG)
         except OSError as error:
             raise _not_bound(error, host, port) from error
         yield bound

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -23,9 +25,10 @@ from headrace.serving.engine import Ask, Scored
 from headrace.store import Reply, Store
 from headrace.web.learner import Learner
 from headrace.web.logs import logger
-from headrace.web.ports import Given, Mask, Memory, Said, Submits, best
+from headrace.web.ports import Given, LateScores, Mask, Memory, Said, Submits, Waits, best
+from headrace.web.turns import turn_of
 from headrace.web.watch import Watch
-from headrace.web.writer import Claim, Entry, Writer
+from headrace.web.writer import Claim, Entry, Kept, Writer, tell
 
 _SCORES = 5
 _SHORT = 4_000  # characters that may be masked without holding up other requests
@@ -33,10 +36,16 @@ _SHORT = 4_000  # characters that may be masked without holding up other request
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`body` bytes of a request and `seconds` that a question may wait for its answer, at most."""
+    """`body` bytes of a request and `seconds` that a question may wait for its answer, at most.
+
+    `acknowledge_first` sends answers before they are stored; `turn` is the file by which the processes that
+    share a store take turns to write.
+    """
 
     body: int = 1_000_000
     seconds: float = 30
+    acknowledge_first: bool = False
+    turn: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,8 @@ class Neighbours:
     """What a project hands to its server.
 
     `channel` raises NotFound; `labels` are those that a task's corrections may name; `ready` says whether
-    anything is served; `reload` makes the batcher serve the newest releases.
+    anything is served; `reload` makes the batcher serve the newest releases; `recent` gives rows and seconds
+    of its last batches.
     """
 
     store: Store
@@ -55,6 +65,19 @@ class Neighbours:
     mask: Mask
     ready: Callable[[], bool]
     reload: Callable[[], None]
+    recent: Callable[[], Sequence[tuple[int, float]]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What one request asks, private details `masked`, and what it took from its channel's quota."""
+
+    channel: str
+    task: str
+    masked: Sequence[str]
+    taken: Taken
+    claim: Claim | None
+    render: Callable[[Sequence[Given]], str]
 
 
 class Service:
@@ -75,9 +98,15 @@ class Service:
         store = neighbours.store
         self._ring = KeyRing(store.keys)
         self._quotas = Quotas(store.usage, self._quota_of, clock=clock)
-        self.writer = Writer(store)
+        self.writer = Writer(
+            store,
+            acknowledge_first=self.limits.acknowledge_first,
+            turn=partial(turn_of, self.limits.turn) if self.limits.turn else nullcontext,
+            heard=self._quotas.shared,
+            log=self.log,
+        )
         self._learner = Learner(store, neighbours.batcher, neighbours.memory, seconds=self.limits.seconds)
-        self._watch = Watch(store, self._learner, neighbours.reload, self.log, clock=clock)
+        self._watch = Watch(store, self._learner, self._ring, neighbours.reload, self.log, clock=clock)
 
     def start(self) -> None:
         """Load what serves and what was corrected, then watch for more."""
@@ -98,11 +127,22 @@ class Service:
         """Whether anything is served yet."""
         return self._with.ready()
 
+    @property
+    def recent(self) -> Sequence[tuple[int, float]]:
+        """Rows and seconds of each of the last batches."""
+        return self._with.recent()
+
+    def remembered(self, header: str | None) -> Channel | None:
+        """The channel of a key that is known without asking the store; raises Unauthorized."""
+        name = self._ring.remembered(header)
+        return None if name is None else self._channel(name)
+
     async def authenticate(self, header: str | None) -> Channel:
         """The channel whose key the Authorization header carries; raises Unauthorized."""
-        name = self._ring.remembered(header)
-        if name is None:
-            name = await asyncio.to_thread(self._ring.authenticate, header)
+        known = self.remembered(header)
+        return known or self._channel(await asyncio.to_thread(self._ring.authenticate, header))
+
+    def _channel(self, name: str) -> Channel:
         try:
             return self._with.channel(name)
         except NotFound:
@@ -125,17 +165,17 @@ class Service:
         Raises InputError (field `task`), QuotaSpent, ServerFull, NotServed and StoreError; nothing of the
         request counts then.
         """
-        task = _task(channel, task)
-        taken = self._quotas.take(channel.name, len(texts))
-        try:
-            given = await self._ask(channel.name, task, texts)
-            reply = _reply(claim, render(given))
-            entry = Entry(self._clock(), [g.answer for g in given], taken=taken, claim=claim, reply=reply)
-            earlier = await asyncio.wrap_future(self.writer.put(entry))
-        except BaseException:
-            self._quotas.give_back(taken)
-            raise
-        return self._undo(taken, earlier) if earlier else reply
+        if is_long(texts):
+            masked = await asyncio.to_thread(self._masked, channel.name, texts)
+        else:
+            masked = self._masked(channel.name, texts)
+        return (await self._ask(channel, task, texts, masked, render, claim)).reply
+
+    def ask_now(
+        self, channel: Channel, task: str | None, text: str, render: Callable[[Sequence[Given]], str]
+    ) -> asyncio.Future[Kept]:
+        """Like `answer` for one text that is not long, without a coroutine; raises what can be said at once."""
+        return self._ask(channel, task, [text], self._masked(channel.name, [text]), render, None)
 
     async def feedback(
         self, channel: Channel, said: Said, render: Callable[[Feedback], str], claim: Claim | None = None
@@ -156,52 +196,95 @@ class Service:
         )
         reply = _reply(claim, render(feedback))
         entry = Entry(feedback.at, feedback=feedback, claim=claim, reply=reply)
-        earlier = await asyncio.wrap_future(self.writer.put(entry))
-        if earlier is None and feedback.label is not None:
+        kept = await asyncio.wrap_future(self.writer.put(entry))
+        if kept.first and feedback.label is not None:
             await asyncio.to_thread(self._learn, feedback)
-        return earlier or reply
+        return kept.reply
 
     async def keep_failure(self, claim: Claim, body: str) -> None:
         """Keep a 500 as the reply to an idempotency key, so that a retry is not carried out twice."""
         entry = Entry(self._clock(), claim=claim, reply=Reply(claim.digest, 500, body))
         await asyncio.wrap_future(self.writer.put(entry))
 
-    async def _ask(self, channel: str, task: str, texts: Sequence[str]) -> list[Given]:
-        futures: list[Future[Scored]] = []
-        try:
-            futures += (self._with.batcher.submit(Ask(task, channel, text)) for text in texts)
-            async with asyncio.timeout(self.limits.seconds):
-                scored = await asyncio.gather(*map(asyncio.wrap_future, futures))
-        except TimeoutError:
-            raise ServerFull("the answer took too long.", retry_after=1) from None
-        finally:
-            for future in futures:
-                future.cancel()
-        pairs = list(zip(texts, scored, strict=True))
-        if sum(map(len, texts)) <= _SHORT:
-            return self._give(channel, task, pairs)
-        return await asyncio.to_thread(self._give, channel, task, pairs)
+    def _masked(self, channel: str, texts: Sequence[str]) -> list[str]:
+        return [self._with.mask(channel, text) for text in texts]
 
-    def _give(self, channel: str, task: str, pairs: Sequence[tuple[str, Scored]]) -> list[Given]:
-        return [self._given(channel, task, text, scored) for text, scored in pairs]
+    def _ask(
+        self,
+        channel: Channel,
+        task: str | None,
+        texts: Sequence[str],
+        masked: Sequence[str],
+        render: Callable[[Sequence[Given]], str],
+        claim: Claim | None,
+    ) -> asyncio.Future[Kept]:
+        """Ask the batcher, whose thread hands the answers to the writer, which ends our future."""
+        loop = asyncio.get_running_loop()
+        task = _task(channel, task)
+        taken = self._quotas.take(channel.name, len(texts))
+        future: asyncio.Future[Kept] = loop.create_future()
+        question = _Question(channel.name, task, masked, taken, claim, render)
+        asks = [Ask(task, channel.name, text) for text in texts]
+        try:
+            call = self._with.batcher.post(asks, partial(self._scored, question, future))
+        except BaseException:
+            self._quotas.give_back(taken)
+            raise
+        late = loop.call_later(self.limits.seconds, _give_up, call, future)
+        future.add_done_callback(partial(self._ended, taken, call, late))
+        return future
+
+    def _ended(
+        self, taken: Taken, call: Waits, late: asyncio.TimerHandle, future: asyncio.Future[Kept]
+    ) -> None:
+        """Give back what was taken where nothing was stored for it."""
+        late.cancel()
+        if future.cancelled() or future.exception() is not None:
+            call.cancel()
+            self._quotas.give_back(taken)
+        elif not future.result().first:
+            self._quotas.give_back(taken)
+
+    def _scored(
+        self, question: _Question, future: asyncio.Future[Kept], found: list[Scored] | Exception
+    ) -> None:
+        """In the batcher's thread: no more than to pass it on."""
+        if isinstance(found, Exception):
+            tell([(future, found)])
+            return
+        try:
+            self.writer.give(partial(self._entry, question, found), future)
+        except ServerFull as error:
+            tell([(future, error)])
+
+    def _entry(self, question: _Question, found: Sequence[Scored]) -> Entry:
+        """In the writer's thread: the answers as they are stored, and the reply as it is sent."""
+        pairs = zip(question.masked, found, strict=True)
+        given = [self._given(question.channel, question.task, text, scored) for text, scored in pairs]
+        reply = _reply(question.claim, question.render(given))
+        answers = [one.answer for one in given]
+        return Entry(answers[0].at, answers, taken=question.taken, claim=question.claim, reply=reply)
 
     def _given(self, channel: str, task: str, text: str, scored: Scored) -> Given:
-        masked, scores = self._with.mask(channel, text), scored.scores
-        recalled = self._with.memory.recall(task, channel, masked, scored.embedding, scores)
-        label = recalled.label if recalled else scored.label
+        scores = LateScores(scored.labels, scored.probabilities)
+        recalled = self._with.memory.recall(task, channel, text, scored.embedding, scores)
+        found = best(scored.labels, scored.probabilities, _SCORES)
+        label, confidence = found[0]
+        if recalled:
+            label, confidence = recalled.label, scores.get(recalled.label, 0.0)
         answer = Answer(
             id=self._ids("ans"),
             channel=channel,
             task=task,
-            text=masked,
+            text=text,
             label=label,
-            confidence=float(scores.get(label, 0.0)),
+            confidence=confidence,
             release=scored.release,
             adapter=scored.adapter,
             at=self._clock(),
             because=recalled.feedback_id if recalled else None,
         )
-        return Given(answer, best(scores, _SCORES))
+        return Given(answer, found)
 
     def _learn(self, feedback: Feedback) -> None:
         try:
@@ -210,12 +293,13 @@ class Service:
             # It is stored, and the watch comes back to it within a moment.
             self.log.warning("learning is late", feedback=feedback.id, error=type(error).__name__)
 
-    def _undo(self, taken: Taken, earlier: Reply) -> Reply:
-        self._quotas.give_back(taken)
-        return earlier
-
     def _quota_of(self, channel: str) -> int | None:
         return self._with.channel(channel).daily_quota
+
+
+def is_long(texts: Sequence[str]) -> bool:
+    """Whether texts may take so long to mask that other requests would feel it."""
+    return sum(map(len, texts)) > _SHORT
 
 
 def _task(channel: Channel, task: str | None) -> str:
@@ -231,3 +315,9 @@ def _task(channel: Channel, task: str | None) -> str:
 
 def _reply(claim: Claim | None, body: str) -> Reply:
     return Reply(claim.digest if claim else "", 200, body)
+
+
+def _give_up(call: Waits, future: asyncio.Future[Kept]) -> None:
+    """Let a question that waited too long be dropped; one that was answered is on its way to the disk."""
+    if call.cancel() and not future.done():
+        future.set_exception(ServerFull("the answer took too long.", retry_after=1))

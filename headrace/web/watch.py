@@ -1,13 +1,15 @@
-"""A thread that notices what other processes did to the store: a release, a rollback, feedback."""
+"""A thread that notices what other processes did to the store: a release, a rollback, feedback, a key."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 
+from headrace.channels.keys import KeyRing
 from headrace.records import Clock, utc_now
 from headrace.store import Store
 from headrace.web.learner import Learner
@@ -18,19 +20,24 @@ _HOUR = timedelta(hours=1)
 
 
 class Watch:
-    """Every `every` seconds: reload on a new release, learn new feedback, forget old replies once an hour."""
+    """Every `every` seconds: reload on a new release, learn new feedback, empty the database's log.
+
+    Replies that are old are forgotten once an hour.
+    """
 
     def __init__(
         self,
         store: Store,
         learner: Learner,
+        ring: KeyRing,
         reload: Callable[[], None],
         log: structlog.typing.FilteringBoundLogger,
         *,
         every: float = 0.2,
         clock: Clock = utc_now,
     ) -> None:
-        self._store, self._learner, self._reload, self._log = store, learner, reload, log
+        self._store, self._learner, self._ring = store, learner, ring
+        self._reload, self._log = reload, log
         self._every, self._clock = every, clock
         self._version = -1
         self._swept = clock() - _HOUR
@@ -50,6 +57,8 @@ class Watch:
 
     def look(self) -> None:
         """One look at the store."""
+        at = time.monotonic()
+        self._ring.seen(self._store.keys.version(), at)
         version = self._store.history.version()
         if version != self._version:
             self._reload()
@@ -57,6 +66,7 @@ class Watch:
             self._version = version
             self._log.info("reloaded", version=version)
         self._learner.catch_up()
+        self._store.database.checkpoint()
         now = self._clock()
         if abs(now - self._swept) >= _HOUR:
             self._swept = now

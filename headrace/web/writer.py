@@ -1,22 +1,26 @@
 """Answers are on disk before they are sent: one thread commits what all requests wait for at that moment.
 
 While one transaction is being synced the next one gathers, so the cost of a sync is shared by as many
-requests as came meanwhile (group commit: DeWitt et al. 1984).
+requests as came meanwhile (group commit: DeWitt et al. 1984). The thread that commits also makes the entries
+(`give`), so that neither the event loop nor the inference thread does, and wakes each loop once a group.
 """
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
+from structlog.typing import FilteringBoundLogger
 
-from headrace.channels.quotas import Taken
+from headrace.channels.quotas import Taken, spent
 from headrace.errors import ServerFull, StoreBusy, StoreFull
 from headrace.records import Answer, Feedback
 from headrace.store import Reply, Store
@@ -41,22 +45,51 @@ class Entry:
     """
 
     at: datetime
+    reply: Reply = field(kw_only=True)
     answers: Sequence[Answer] = ()
     feedback: Feedback | None = None
     taken: Taken | None = None
     claim: Claim | None = None
-    reply: Reply | None = None
 
 
-_Waiting = tuple[Entry, "Future[Reply | None]"]
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What to send: the entry's reply, or the earlier one to its claim; then it is not the `first`."""
+
+    reply: Reply
+    first: bool = True
+
+
+Make = Callable[[], Entry]
+Turn = Callable[[], AbstractContextManager[object]]
+Outcome = Kept | Exception
+_Waiter = Future[Kept] | asyncio.Future[Kept]
 
 
 class Writer:
-    """Commits entries in groups of at most `most`; at most `waiting` wait."""
+    """Commits entries in groups of at most `most`; at most `waiting` wait.
 
-    def __init__(self, store: Store, *, most: int = 256, waiting: int = 4096) -> None:
-        self._store, self._most = store, most
-        self._queue: queue.Queue[_Waiting | None] = queue.Queue(waiting)
+    An answer beyond its channel's quota fails with QuotaSpent, whichever process asked the others; `heard` is
+    told the counts of limited channels. `turn` is entered for each transaction, where several processes take
+    turns. With `acknowledge_first` answers without a claim are told before they are committed; a commit that
+    then fails is logged to `log`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        most: int = 256,
+        waiting: int = 4096,
+        acknowledge_first: bool = False,
+        turn: Turn = nullcontext,
+        heard: Callable[[Mapping[tuple[str, str], int]], None] = lambda counts: None,
+        log: FilteringBoundLogger | None = None,
+    ) -> None:
+        self._store, self._most, self._waiting = store, most, waiting
+        self._early, self._log = acknowledge_first, log
+        self._turn, self._heard = turn, heard
+        self._queue: queue.SimpleQueue[tuple[Make, _Waiter] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.commits = 0
         self._thread = threading.Thread(target=self._work, name="headrace-writer", daemon=True)
@@ -67,19 +100,18 @@ class Writer:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def put(self, entry: Entry) -> Future[Reply | None]:
-        """A future that ends once the entry is on disk, with None, or with the earlier reply to its claim.
+    def put(self, entry: Entry) -> Future[Kept]:
+        """A future that ends once the entry is on disk.
 
         It fails with a StoreError where nothing of the entry was kept. Raises ServerFull.
         """
-        future: Future[Reply | None] = Future()
-        if self._stopping.is_set():
-            raise ServerFull("the server is stopping.", retry_after=1)
-        try:
-            self._queue.put_nowait((entry, future))
-        except queue.Full:
-            raise ServerFull("too many answers wait to be stored.", retry_after=1) from None
+        future: Future[Kept] = Future()
+        self._give(lambda: entry, future)
         return future
+
+    def give(self, make: Make, future: asyncio.Future[Kept]) -> None:
+        """Like `put` for an entry that our thread makes, and a future of any event loop."""
+        self._give(make, future)
 
     def stop(self) -> None:
         """Commit what waits, then end."""
@@ -88,21 +120,26 @@ class Writer:
             self._queue.put(_STOP)
         self._thread.join()
 
+    def _give(self, make: Make, waiter: _Waiter) -> None:
+        if self._stopping.is_set():
+            raise ServerFull("the server is stopping.", retry_after=1)
+        if self._queue.qsize() >= self._waiting:
+            raise ServerFull("too many answers wait to be stored.", retry_after=1)
+        self._queue.put((make, waiter))
+
     def _work(self) -> None:
-        while True:
+        last = False
+        while not last:
             group, last = self._gather()
             if group:
-                self._commit(group)
-            if last:
-                return
+                self._commit(self._made(group))
 
-    def _gather(self) -> tuple[list[_Waiting], bool]:
+    def _gather(self) -> tuple[list[tuple[Make, _Waiter]], bool]:
         """What waits, at least one, and whether it is the last."""
-        group: list[_Waiting] = []
+        group: list[tuple[Make, _Waiter]] = []
         item = self._queue.get()
         while item is not _STOP:
-            if item[1].set_running_or_notify_cancel():
-                group.append(item)
+            group.append(item)
             if len(group) >= self._most:
                 return group, False
             try:
@@ -111,39 +148,71 @@ class Writer:
                 return group, False
         return group, True
 
-    def _commit(self, group: Sequence[_Waiting]) -> None:
+    def _made(self, group: Iterable[tuple[Make, _Waiter]]) -> list[tuple[Entry, _Waiter]]:
+        """The entries of a group; one that cannot be made fails alone."""
+        made: list[tuple[Entry, _Waiter]] = []
+        failed: list[tuple[_Waiter, Outcome]] = []
+        for make, waiter in group:
+            try:
+                made.append((make(), waiter))
+            except Exception as error:  # it belongs to the request that waits, whatever it is
+                failed.append((waiter, error))
+        tell(failed)
+        if self._early:
+            tell([(waiter, Kept(entry.reply)) for entry, waiter in made if _may_be_early(entry)])
+        return made
+
+    def _commit(self, group: Sequence[tuple[Entry, _Waiter]]) -> None:
         try:
-            earlier = self._write([entry for entry, _ in group])
+            outcomes = self._write([entry for entry, _ in group])
         except (StoreFull, StoreBusy) as error:
-            _fail(group, error)
+            self._fail(group, error)
         except Exception as error:  # it belongs to the requests that wait, whatever it is
             if len(group) == 1:
-                _fail(group, error)
+                self._fail(group, error)
                 return
             # One entry that the database refuses must not take the others with it.
             for item in group:
                 self._commit([item])
         else:
-            for (_, future), reply in zip(group, earlier, strict=True):
-                future.set_result(reply)
+            tell([(waiter, outcome) for (_, waiter), outcome in zip(group, outcomes, strict=True)])
 
-    def _write(self, entries: Sequence[Entry]) -> list[Reply | None]:
-        with self._store.transaction() as connection:
-            earlier = [self._claim(connection, entry) for entry in entries]
-            fresh = [entry for entry, reply in zip(entries, earlier, strict=True) if reply is None]
+    def _fail(self, group: Sequence[tuple[Entry, _Waiter]], error: Exception) -> None:
+        tell([(waiter, error) for _, waiter in group])
+        lost = sum(len(entry.answers) for entry, _ in group if _may_be_early(entry))
+        if self._early and lost and self._log is not None:
+            self._log.error("answers were sent and not stored", answers=lost, error=type(error).__name__)
+
+    def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
+        with self._turn(), self._store.transaction() as connection:
+            limited = {(t.channel, t.day) for e in entries if (t := e.taken) and t.quota is not None}
+            asked = self._store.usage.held_in(connection, limited)
+            outcomes = [self._judge(connection, entry, asked) for entry in entries]
+            fresh = [e for e, found in zip(entries, outcomes, strict=True) if _is_fresh(found)]
             self._store.answers.add_in(connection, [a for entry in fresh for a in entry.answers])
             for entry in fresh:
                 if entry.feedback is not None:
                     self._store.feedback.add_in(connection, entry.feedback)
             self._store.usage.add_in(connection, _usage(fresh))
         self.commits += 1
-        return earlier
+        self._heard(asked)
+        return outcomes
 
-    def _claim(self, connection: Connection, entry: Entry) -> Reply | None:
-        claim, reply = entry.claim, entry.reply
-        if claim is None or reply is None:
-            return None
-        return self._store.replies.add_in(connection, claim.channel, claim.key, reply, entry.at)
+    def _judge(self, connection: Connection, entry: Entry, asked: dict[tuple[str, str], int]) -> Outcome:
+        """Whether an entry may be kept: it is the first of its claim, and its channel has quota left."""
+        taken, claim, replies = entry.taken, entry.claim, self._store.replies
+        place = (taken.channel, taken.day) if taken else ("", "")
+        spends = taken.questions if taken and place in asked else 0
+        if taken and spends and asked[place] + spends > (taken.quota or 0):
+            earlier = replies.find_in(connection, claim.channel, claim.key) if claim else None
+            return Kept(earlier, False) if earlier else spent(taken, asked[place], entry.at)
+        if claim:
+            earlier = replies.add_in(connection, claim.channel, claim.key, entry.reply, entry.at)
+            if earlier:
+                return Kept(earlier, False)
+        if spends:
+            asked[place] += spends
+        return Kept(entry.reply)
 
 
 def _usage(entries: Sequence[Entry]) -> Counter[tuple[str, str]]:
@@ -154,6 +223,35 @@ def _usage(entries: Sequence[Entry]) -> Counter[tuple[str, str]]:
     return counts
 
 
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
-    for _, future in group:
-        future.set_exception(error)
+def tell(outcomes: Iterable[tuple[_Waiter, Outcome]]) -> None:
+    """End futures, from any thread; each event loop is woken once for all of its own."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, Outcome]]] = {}
+    for waiter, outcome in outcomes:
+        if isinstance(waiter, asyncio.Future):
+            by_loop.setdefault(waiter.get_loop(), []).append((waiter, outcome))
+        elif waiter.set_running_or_notify_cancel():
+            _end(waiter, outcome)
+    for loop, its in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(_end_all, its)
+
+
+def _end_all(outcomes: Iterable[tuple[_Waiter, Outcome]]) -> None:
+    for waiter, outcome in outcomes:
+        if not waiter.done():
+            _end(waiter, outcome)
+
+
+def _end(waiter: _Waiter, outcome: Outcome) -> None:
+    if isinstance(outcome, Exception):
+        waiter.set_exception(outcome)
+    else:
+        waiter.set_result(outcome)
+
+
+def _is_fresh(outcome: Outcome) -> bool:
+    return isinstance(outcome, Kept) and outcome.first
+
+
+def _may_be_early(entry: Entry) -> bool:
+    return entry.claim is None and entry.feedback is None

@@ -17,8 +17,10 @@ from headrace.models.delta import Delta
 from headrace.models.prefix_torch import Prefix
 from headrace.recipe import TaskRecipe, TrainRecipe
 from headrace.records import Example
+from headrace.tuning.features import prefix_of
 from headrace.tuning.train import Trained, train
 
+AT = datetime(2026, 3, 1, tzinfo=UTC)
 SMALL = {"head": {}, "lora": {"layers": 1, "epochs": 2, "batch": 16}}
 TEXTS = {
     "pay": "how can i pay order {} by card please",
@@ -29,9 +31,8 @@ TEXTS = {
 
 def examples(count: int = 120) -> list[Example]:
     labels = sorted(TEXTS)
-    at = datetime(2026, 3, 1, tzinfo=UTC)
     return [
-        Example(f"x{i:04}", "c", "t", TEXTS[labels[i % 3]].format(i), labels[i % 3], "train", "source", at)
+        Example(f"x{i:04}", "c", "t", TEXTS[labels[i % 3]].format(i), labels[i % 3], "train", "source", AT)
         for i in range(count)
     ]
 
@@ -61,7 +62,7 @@ def test_it_learns_and_says_what_it_cost(method: str, trained: Trained) -> None:
     assert trained.labels == ("late", "pay", "refund")
     assert trained.method == method
     assert f"{method}: " in trained.notes[0]
-    assert " s" in trained.notes[0]
+    assert "cpu-seconds" in trained.notes[0]
 
 
 def test_the_same_seed_gives_the_same_bytes_cold_or_warm(
@@ -106,3 +107,27 @@ def test_few_rows_are_passed_over_more_often() -> None:
     options = plugins.options("methods", "lora")
     assert [options().passes(rows) for rows in (100, 2299, 9026, 9589, 100_000)] == [30, 16, 4, 4, 4]
     assert options(epochs=2).passes(2299) == 2
+
+
+def test_refit_learns_from_validation_rows_too_and_says_what_it_did(
+    method: str, task: TaskRecipe, tmp_path: Path
+) -> None:
+    held = [Example("v1", "c", "t", "zebra giraffe zebra", "late", "validation", "source", AT)] * 3
+    heads = {}
+    for refit in (False, True):
+        settings = TrainRecipe(method=method, options=SMALL.get(method, {}) | {"refit": refit})
+        trained = train(examples(), validation=held, task=task, settings=settings, seed=0, cache=tmp_path)
+        heads[refit] = Head.from_bytes(trained.files["head.safetensors"])
+        assert any("again with the validation rows" in note for note in trained.notes) is refit
+    assert not np.array_equal(heads[True].dense, heads[False].dense)
+    assert heads[True].temperature == heads[False].temperature
+
+
+def test_the_refitted_head_knows_the_words_of_validation_rows(task: TaskRecipe, tmp_path: Path) -> None:
+    held = [Example("v1", "c", "t", "zebra giraffe zebra", "late", "validation", "source", AT)] * 3
+    settings = TrainRecipe(method="head", options={"refit": True})
+    trained = train(examples(), validation=held, task=task, settings=settings, seed=0, cache=tmp_path)
+    head = Head.from_bytes(trained.files["head.safetensors"])
+    said = head.word_logits(["zebra giraffe"], prefix_of(task, tmp_path).tokens(["zebra giraffe"]))[0]
+    assert head.labels[said.argmax()] == "late"
+    assert said.max() > 0

@@ -39,9 +39,9 @@ def encoder(base: BaseFolder) -> Encoder:
 
 
 def ours(encoder: Encoder, batch: tuple[Tensor, Tensor], delta: Delta | None) -> Tensor:
-    factors, scaling = (factors_of(delta), delta.scaling) if delta else ({}, 0.0)
+    with_it = encoder.merged(factors_of(delta), delta.scaling) if delta else encoder
     with torch.no_grad():
-        return encoder.run(encoder.embed(batch[0]), batch[1], 0, 6, factors, scaling)[batch[1]]
+        return with_it.run(encoder.embed(batch[0]), batch[1], 0, 6)[batch[1]]
 
 
 def theirs(base: BaseFolder, batch: tuple[Tensor, Tensor], folder: Path) -> Tensor:

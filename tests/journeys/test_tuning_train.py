@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,9 @@ from tiny_base import make_tiny_base
 from headrace.errors import NotFound, TrainingError
 from headrace.models.adapter import Head
 from headrace.models.delta import Delta
-from headrace.models.methods.lora import Options
 from headrace.recipe import TaskRecipe, TrainRecipe
 from headrace.records import Example
+from headrace.tuning import choose as choosing
 from headrace.tuning import train as training
 from headrace.tuning.features import embed, prefix_of
 from headrace.tuning.train import Trained, train
@@ -264,13 +265,49 @@ def test_a_text_has_one_embedding_whoever_stands_beside_it(task: TaskRecipe, tmp
     assert embed([], task=task, cache=tmp_path / "a").shape == (0, 32)
 
 
-def test_auto_says_what_it_tried(task: TaskRecipe, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+LADDER = (
+    ("lora on q,v", {"modules": "qv", "layers": 1, "epochs": 1, "lr": 1e-4}),
+    ("lora on all linear modules", {"layers": 1, "epochs": 1}),
+)
+
+
+def test_auto_says_what_it_tried_and_stops_where_a_step_does_not_pay(
+    task: TaskRecipe, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = train(rows(90), task=task, settings=TrainRecipe(), seed=0, cache=cache)
     assert small.method == "head"
-    monkeypatch.setattr(training, "ENOUGH_FOR_LORA", 60)
-    monkeypatch.setattr("headrace.models.methods.lora_torch.Options", lambda: Options(layers=1, epochs=1))
-    both = train(rows(200), task=task, settings=TrainRecipe(), seed=0, cache=cache)
-    assert any(note.startswith("head: ") for note in both.notes)
-    assert any(note.startswith("lora: ") for note in both.notes)
-    assert f"{both.method} is kept: lora finds the labels of validation rows likelier" in both.notes[-1]
-    assert both.method == "head", "what finds no label likelier beyond the noise is not paid for"
+    monkeypatch.setattr(choosing, "ENOUGH_FOR_LORA", 60)
+    monkeypatch.setattr(choosing, "LADDER", LADDER)
+    tried = train(rows(200), task=task, settings=TrainRecipe(), seed=0, cache=cache)
+    said = "\n".join(tried.notes)
+    assert re.search(r"^head: [\d.]+ % on \d+ validation rows, [\d.]+ cpu-seconds$", said, re.M)
+    assert re.search(r"^lora on q,v: [\d.]+ % on \d+ validation rows, [\d.]+ cpu-seconds$", said, re.M)
+    assert "head is kept: lora on q,v finds the labels of validation rows likelier by" in said
+    assert "all linear" not in said, "what costs more is not tried where the cheaper gained nothing"
+    assert tried.method == "head", "what finds no label likelier beyond the noise is not paid for"
+    assert "trained on the processor in" in tried.notes[-1]
+
+
+def test_auto_climbs_while_each_step_pays(
+    task: TaskRecipe, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "ENOUGH_FOR_LORA", 60)
+    monkeypatch.setattr(choosing, "LADDER", LADDER)
+    answers = iter([(True, "pays"), (False, "does not")])
+    monkeypatch.setattr(choosing, "_pays", lambda before, after, y, wanted: next(answers))
+    tried = train(rows(200), task=task, settings=TrainRecipe(), seed=0, cache=cache)
+    assert "lora on q,v is kept: lora on all linear modules does not" in tried.notes
+    assert tried.method == "lora"
+    sites = {module for _, module in Delta.from_files(tried.files).factors}
+    assert sites == {"attention.self.query", "attention.self.value"}
+
+
+def test_one_pass_gives_what_two_give(task: TaskRecipe, tmp_path: Path) -> None:
+    texts = [f"{e.text} {i}" * (1 + i % 5) for i, e in enumerate(rows(100))]
+    apart, together = (prefix_of(task, tmp_path / name) for name in ("apart", "together"))
+    together.warm(texts, 2)
+    assert np.array_equal(together.pooled(texts), apart.pooled(texts))
+    both = zip(together.hidden(texts, 2), apart.hidden(texts, 2), strict=True)
+    assert all(np.array_equal(one, other) for one, other in both)
+    (tmp_path / "together" / "features").rename(tmp_path / "away")
+    assert len(together.pooled(texts)) == 100, "what is kept is not asked for again"

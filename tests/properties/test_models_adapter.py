@@ -16,8 +16,9 @@ from scipy import sparse
 from headrace.errors import ArtifactError
 from headrace.models.adapter import Head, eight_bits
 from headrace.models.delta import CONFIG_FILE, MODULES, WEIGHTS_FILE, Delta
-from headrace.models.joint import _Problem
+from headrace.models.joint import _Problem, _under_mask
 from headrace.models.ngrams import NgramOptions, grams
+from headrace.models.solver import minimise
 
 TEXT = st.text(max_size=12)
 IDS = st.lists(st.integers(0, 30000), min_size=2, max_size=9)
@@ -133,24 +134,70 @@ def test_grams_count_every_ngram_of_a_row(rows: list[list[int]], longest: int) -
         assert len(times) >= len(distinct) - 1, "a collision in 65,536 buckets is rare"
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.booleans())
-def test_the_solver_is_given_the_gradient_of_what_it_minimises(seed: int, free_bias: bool) -> None:
-    random = np.random.default_rng(seed)
+def a_problem(random: np.random.Generator, free_bias: bool) -> _Problem:
     words = sparse.random(12, 6, 0.4, "csr", dtype=np.float64, random_state=random)
-    problem = _Problem(
+    start = random.normal(size=(11, 3))
+    return _Problem(
         random.normal(size=(12, 4)),
         words,
         random.integers(0, 3, 12),
         random.random(12) * 3,
         5.0,
-        random.normal(size=(11, 3)),
-        free_bias=free_bias,
+        start,
+        free_bias,
     )
-    point, along = random.normal(size=33), random.normal(size=33)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.booleans())
+def test_the_solver_is_given_the_gradient_of_what_it_minimises(
+    seed: int, free_bias: bool, masked: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    problem = a_problem(random, free_bias)
+    if masked:
+        problem.start[4:-1] = 0
+        mask = random.random((6, 3)) < 0.5
+        words = sparse.csr_matrix(problem.words[:, mask.any(axis=1)])
+        problem, _ = _under_mask(problem, words, mask, problem.start)
+    size = problem.start.size if problem.kept is None else len(problem.kept)
+    point, along = random.normal(size=size), random.normal(size=size)
     _, gradient = problem(point)
     rise = (problem(point + 1e-5 * along)[0] - problem(point - 1e-5 * along)[0]) / 2e-5
+    assert gradient.shape == point.shape == problem.widths().shape
     assert rise == pytest.approx(float(gradient @ along), rel=1e-3, abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_under_a_mask_only_what_it_leaves_varies(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    problem = a_problem(random, True)
+    problem.start[4:-1] = 0
+    mask = random.random((6, 3)) < 0.5
+    used, fitted = mask.any(axis=1), random.normal(size=(11, 3))
+    smaller, flat = _under_mask(problem, sparse.csr_matrix(problem.words[:, used]), mask, fitted)
+    whole = smaller.whole(flat)
+    assert np.array_equal(whole[4:-1], np.where(mask, fitted[4:-1], 0)[used])
+    assert np.array_equal(whole[:4], fitted[:4])
+    assert np.array_equal(whole[-1], fitted[-1])
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1.0, 30.0]))
+def test_the_solver_finds_the_least(seed: int, strength: float) -> None:
+    """Columns of very unlike size: where a plain method would crawl, `widths` helps."""
+    random = np.random.default_rng(seed)
+    x = (random.normal(size=(60, 4)) * [1, 1, 0.1, 0.1]).astype(np.float32)
+    words = sparse.random(60, 20, 0.1, "csr", dtype=np.float32, random_state=random)
+    start = np.zeros((25, 3), np.float32)
+    problem = _Problem(x, words, random.integers(0, 3, 60), np.ones(60, np.float32), strength, start)
+    found = minimise(problem, start.ravel(), problem.widths(), rounds=60)
+    value, gradient = problem(found)
+    assert float(np.linalg.norm(gradient)) < 0.05 * float(np.linalg.norm(problem(start.ravel())[1]))
+    for _ in range(5):
+        nearby = found + random.normal(size=found.shape).astype(np.float32) * 0.1
+        assert problem(nearby)[0] > value
 
 
 def test_characters_count_where_asked_and_in_one_spelling() -> None:

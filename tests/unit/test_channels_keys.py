@@ -67,6 +67,53 @@ def test_a_revoked_key_is_noticed_within_a_second_and_a_good_one_is_not_looked_u
         ring.authenticate(f"Bearer {secret}")
 
 
+def test_a_watched_ring_asks_nothing_until_the_version_changes_or_the_watch_falls_silent() -> None:
+    keys, now = Keys(), [100.0]
+    key, secret = new_key(keys, "shop", clock=lambda: NOW)
+    ring = KeyRing(keys, monotonic=lambda: now[0])
+    ring.seen((1, 0), now[0])
+    ring.authenticate(f"Bearer {secret}")
+    for _ in range(50):
+        now[0] += 0.2
+        ring.seen((1, 0), now[0])
+        assert ring.remembered(f"Bearer {secret}") == "shop"
+    assert keys.looked == 1
+    keys.all[key.digest] = Key(key.id, key.channel, key.digest, key.hint, key.created, revoked=NOW)
+    ring.seen((1, 1), now[0])
+    with pytest.raises(Unauthorized):
+        ring.authenticate(f"Bearer {secret}")
+
+
+def test_a_ring_whose_watch_falls_silent_asks_the_store_again() -> None:
+    keys, now = Keys(), [100.0]
+    _, secret = new_key(keys, "shop", clock=lambda: NOW)
+    ring = KeyRing(keys, monotonic=lambda: now[0])
+    ring.seen((1, 0), now[0])
+    ring.authenticate(f"Bearer {secret}")
+    now[0] += 1
+    assert ring.remembered(f"Bearer {secret}") is None
+
+
+def test_a_key_read_before_a_change_is_not_trusted_beyond_its_own_time() -> None:
+    """The look-up is under way while the watch sees a change: what it read may be the state before."""
+    keys, now = Keys(), [100.0]
+    _, secret = new_key(keys, "shop", clock=lambda: NOW)
+    ring = KeyRing(keys, monotonic=lambda: now[0])
+    ring.seen((1, 0), now[0])
+    look = keys.by_digest
+
+    def slow(digest: str) -> Key | None:
+        found = look(digest)
+        ring.seen((1, 1), now[0])
+        return found
+
+    keys.by_digest = slow  # type: ignore[method-assign]
+    ring.authenticate(f"Bearer {secret}")
+    now[0] += 0.6
+    ring.seen((1, 1), now[0])
+    assert ring.remembered(f"Bearer {secret}") is None
+
+
 def test_a_new_key_works_at_once_though_it_was_tried_before() -> None:
     keys, made = Keys(), Keys()
     _, secret = new_key(made, "shop")

@@ -6,7 +6,7 @@ A method is a class called `Part`, made from its `Options`; it is given a `Job` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +41,19 @@ class Rows:
     y: NDArray[np.int64]
     weights: Floats
 
+    def joined(self, other: Rows) -> Rows:
+        """These rows, then the others."""
+        return Rows(
+            [*self.texts, *other.texts],
+            [*self.token_ids, *other.token_ids],
+            np.concatenate([self.y, other.y]),
+            np.concatenate([self.weights, other.weights]),
+        )
+
+    def none(self) -> Rows:
+        """No row."""
+        return Rows((), (), self.y[:0], self.weights[:0])
+
 
 @dataclass(frozen=True)
 class Job:
@@ -56,6 +69,10 @@ class Job:
     start: Head | None = None
     checkpoints: Path | None = None
     progress: Callable[[str, int, int], None] | None = None
+
+    def with_all(self) -> Job:
+        """The same job with the validation rows to learn from, too, and none to validate on."""
+        return replace(self, train=self.train.joined(self.validation), validation=self.validation.none())
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ from headrace.models.ngrams import NgramOptions, grams, mostly_han
 STRENGTHS, START_STRENGTHS = (30.0, 3.0), (1.0, 10.0, 30.0)
 """Tried in this order where none is given; a later one must be better beyond one standard error."""
 
+TOO_SURE = 1.1
+"""Temperature that validation gives to a head whose penalty may be too weak; others need no second one."""
+
 ONE_SIDED = 1.645
 """Standard errors that a true gain of nothing exceeds once in twenty times."""
 
@@ -39,6 +42,7 @@ class Options(BaseModel):
     embedding_weight: float | None = Field(default=None, gt=0, description="None scales it to the words")
     tokens: int = Field(default=2, ge=0, le=4, description="longest n-gram of tokens")
     characters: Literal["auto", "on", "off"] = "auto"
+    refit: bool = Field(default=False, description="after the choices, learn from validation rows too")
 
 
 class Part:
@@ -64,11 +68,23 @@ class Part:
             best, kept = (tried, "kept") if gain > noise else (best, "left out")
             notes.append(f"characters bring {100 * gain:+.1f} points on validation: {kept}")
         for other_strength in more:
+            if job.start is None and best.head.temperature < TOO_SURE:
+                break
             tried = self._fit(job, embeddings, seen, best.head.ngrams, other_strength, warmth)
             if _clearly_likelier(best, tried):
                 best, strength = tried, other_strength
-        notes.append(f"strength {strength:g}, {len(best.head.weights)} word weights")
-        return Fitted(best.head, None, best.logits, tuple(notes))
+        head = best.head
+        if self.options.refit:
+            head = self._again(job, np.concatenate([embeddings, seen]), best.head, strength)
+            notes.append("fitted again with the validation rows")
+        notes.append(f"strength {strength:g}, {len(head.weights)} word weights")
+        return Fitted(head, None, best.logits, tuple(notes))
+
+    def _again(self, job: Job, embeddings: Floats, chosen: Head, strength: float) -> Head:
+        """The head of all rows by the choices made on some; the temperature stays."""
+        every = job.with_all()
+        found = self._fit(every, embeddings, embeddings[:0], chosen.ngrams, strength, chosen.temperature)
+        return found.head
 
     def _ngrams(self, job: Job) -> list[NgramOptions]:
         if job.start is not None:

@@ -6,6 +6,7 @@ well as training them together. That sum is again a head (dense, bias and word w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,16 +44,40 @@ class Part:
                 f"the base {prefix.base.name!r} has {prefix.base.layers} layers and no such modules.",
                 cure="Lower train.options.layers, or correct train.options.modules.",
             )
-        words = _word_head(job)
+        tuned = self._tune(job, prefix)
+        words = [_word_head(job, self.options, ngrams) for ngrams in self._ngrams(job)]
+        delta = self._delta(job, tuned)
+        share, fitted = _summed(job, tuned, delta, words, prefix.pooled_through(job.validation.texts, delta))
+        return self._again(job, prefix, fitted, share) if self.options.refit else fitted
+
+    def _ngrams(self, job: Job) -> list[NgramOptions]:
+        plain, both = NgramOptions(2, 0), NgramOptions(2, 3)
+        if self.options.characters == "auto":
+            return [plain, both] if mostly_han(job.train.texts[:2000]) else [plain]
+        return [both if self.options.characters == "on" else plain]
+
+    def _tune(self, job: Job, prefix: Prefix) -> Tuned:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            tuned = Trainer(job, prefix, _plan(self.options, prefix.base.layers, len(job.train.y))).run()
+            return Trainer(job, prefix, _plan(self.options, prefix.base.layers, len(job.train.y))).run()
         finally:
             torch.set_num_threads(threads)
-        delta = Delta(tuned.factors, self.options.scaling(), job.base_name, self.options.rslora)
-        seen = prefix.pooled_through(job.validation.texts, delta)
-        return _summed(job, tuned, delta, words, seen)
+
+    def _delta(self, job: Job, tuned: Tuned) -> Delta:
+        return Delta(tuned.factors, self.options.scaling(), job.base_name, self.options.rslora)
+
+    def _again(self, job: Job, prefix: Prefix, fitted: Fitted, share: float) -> Fitted:
+        """All rows, to the last epoch, by the choices made on some; the temperature stays."""
+        every = job.with_all()
+        tuned = self._tune(every, prefix)
+        head = _head(every, tuned, _word_head(every, self.options, fitted.head.ngrams), share)
+        return Fitted(
+            replace(head, temperature=fitted.head.temperature),
+            self._delta(job, tuned),
+            fitted.validation_logits,
+            (*fitted.notes, "trained again with the validation rows"),
+        )
 
 
 def _plan(options: Options, layers: int, rows: int) -> Plan:
@@ -62,30 +87,33 @@ def _plan(options: Options, layers: int, rows: int) -> Plan:
         modules=options.changed(),
         scaling=options.scaling(),
         epochs=options.passes(rows),
-        lr=options.lr,
+        lr=options.rate(),
         batch=options.batch,
     )
 
 
-def _word_head(job: Job) -> Head:
-    options = NgramOptions(2, 3 if mostly_han(job.train.texts[:2000]) else 0)
-    counts = grams(job.train.token_ids, job.train.texts, options).matrix()
+def _word_head(job: Job, options: Options, ngrams: NgramOptions) -> Head:
+    counts = grams(job.train.token_ids, job.train.texts, ngrams).matrix()
     nothing = np.zeros((len(job.train.y), 0), np.float32)
-    given = JointOptions(ngrams=options)
+    given = JointOptions(weights=options.words, ngrams=ngrams)
     return fit_joint(nothing, counts, job.train.y, job.train.weights, job.labels, given)
 
 
-def _summed(job: Job, tuned: Tuned, delta: Delta, words: Head, seen: Floats) -> Fitted:
-    """The head whose logits are LoRA's plus the words' times the share that validation likes best."""
+def _summed(
+    job: Job, tuned: Tuned, delta: Delta, words: Sequence[Head], seen: Floats
+) -> tuple[float, Fitted]:
+    """The share of the words that validation likes best, and the head of LoRA's logits plus theirs."""
     y = job.validation.y
-    options = [_head(job, tuned, words, share) for share in SHARES]
-    logits = [logits_of(head, seen, job.validation) for head in options]
+    tried = [(_head(job, tuned, one, share), share) for one in words for share in SHARES]
+    logits = [logits_of(head, seen, job.validation) for head, _ in tried]
     heat = [fit_temperature(one, y) for one in logits]
     pairs = zip(logits, heat, strict=True)
     best = int(np.argmin([losses(one, y, temperature).mean() for one, temperature in pairs]))
+    head, share = tried[best]
     right = 100 * float((logits[0].argmax(1) == y).mean())
-    note = f"lora alone {right:.1f} %, words added with weight {SHARES[best]:g}; epochs: {tuned.said}"
-    return Fitted(replace(options[best], temperature=heat[best]), delta, logits[best], (note,))
+    kind = "words and characters" if head.ngrams.characters else "words"
+    note = f"lora alone {right:.1f} %, {kind} added with weight {share:g}; epochs: {tuned.said}"
+    return share, Fitted(replace(head, temperature=heat[best]), delta, logits[best], (note,))
 
 
 def _head(job: Job, tuned: Tuned, words: Head, share: float) -> Head:

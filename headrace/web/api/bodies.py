@@ -5,11 +5,13 @@ No multipart: its parser is a standing source of advisories, and nothing here ne
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from headrace.web.api.problems import Problem, of_validation
 
@@ -19,15 +21,15 @@ _PIECES = 1024  # pieces that any body may come in
 _CLOSE = {"Connection": "close"}
 
 
-async def read(request: Request, limit: int) -> bytes:
+async def read(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
     """The body, at most `limit` bytes; raises Problem 413 and 415, without reading on."""
-    check_type(request)
-    declared = request.headers.get("content-length", "")
+    check_type(headers)
+    declared = headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise _too_large(limit)
     pieces: list[bytes] = []
     size, most = 0, max(_PIECES, limit // _SMALLEST_PIECE)
-    async for piece in request.stream():
+    async for piece in pieces_of(receive):
         size += len(piece)
         pieces.append(piece)
         if size > limit:
@@ -37,16 +39,28 @@ async def read(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def check_type(request: Request) -> None:
+async def pieces_of(receive: Receive) -> AsyncIterator[bytes]:
+    """A body as it comes; raises ClientDisconnect where the client goes before its end."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+def check_type(headers: Mapping[str, str], wanted: str = "application/json") -> None:
     """Refuse what does not say that it is JSON in UTF-8, uncompressed; raises Problem 415."""
-    kind, *parameters = (p.strip().lower() for p in request.headers.get("content-type", "").split(";"))
-    charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
-    coding = request.headers.get("content-encoding", "identity").lower()
-    if kind != "application/json":
-        raise Problem("media-type", "The body must be JSON. Send the header Content-Type: application/json.")
-    if any(charset not in ("utf-8", "utf8") for charset in charsets):
-        raise Problem("media-type", "The body must be in UTF-8.")
-    if coding != "identity":
+    said = headers.get("content-type", "")
+    if said != wanted:
+        kind, *parameters = (p.strip().lower() for p in said.split(";"))
+        charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
+        if kind != wanted:
+            raise Problem("media-type", f"The body must be JSON. Send the header Content-Type: {wanted}.")
+        if any(charset not in ("utf-8", "utf8") for charset in charsets):
+            raise Problem("media-type", "The body must be in UTF-8.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("media-type", "The body must not be compressed.")
 
 

@@ -67,12 +67,13 @@ def _operation(path: str, method: str, operation: Tree, schema: Tree) -> Iterato
     for parameter in operation.get("parameters", ()):
         yield f"<p>Header <code>{escape(parameter['name'])}</code>: {escape(parameter['description'])}</p>"
     if "requestBody" in operation:
-        sent = operation["requestBody"]["content"]["application/json"]["schema"]
-        yield f"<h3>Send</h3>{_described(sent)}{_example(path, sent)}"
+        ((kind, content),) = operation["requestBody"]["content"].items()
+        yield f"<h3>Send</h3>{_described(content['schema'])}{_example(path, kind, content['schema'])}"
     yield "<h3>Receive</h3>"
     for status, response in operation["responses"].items():
         if int(status) < 400:
-            yield _answered(response["content"]["application/json"]["schema"], schema)
+            ((_, content),) = response["content"].items()
+            yield _answered(content["schema"], schema)
     yield f"<table><tr><th>Status</th><th>Means</th></tr>{_statuses(operation['responses'])}</table>"
 
 
@@ -115,13 +116,13 @@ def _most(count: object, noun: str) -> str:
     return f" (at most {count:,} {noun})" if isinstance(count, int) else ""
 
 
-def _example(path: str, sent: Tree) -> str:
+def _example(path: str, kind: str, sent: Tree) -> str:
     fields = sent["properties"].items()
     body = {name: value["examples"][0] for name, value in fields if value.get("examples")}
     body |= {name: value["enum"][0] for name, value in fields if value.get("enum")}
     lines = [
         f"curl -s http://127.0.0.1:8420{path} \\",
-        '  -H "Authorization: Bearer $HEADRACE_KEY" -H "Content-Type: application/json" \\',
+        f'  -H "Authorization: Bearer $HEADRACE_KEY" -H "Content-Type: {kind}" \\',
         f"  -d '{json.dumps(body)}'",
     ]
     return f"<pre><code>{escape(chr(10).join(lines), quote=False)}</code></pre>"

@@ -30,6 +30,16 @@ def keyed(sent: type[BaseModel], answered: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def streamed(sent: type[BaseModel], answered: type[BaseModel], media_type: str) -> dict[str, Any]:
+    """Arguments of a route that takes a key and lines of JSON, and answers in lines of JSON."""
+    found = keyed(sent, answered)
+    extra = found["openapi_extra"]
+    del extra["parameters"]
+    extra["requestBody"]["content"] = {media_type: extra["requestBody"]["content"].pop("application/json")}
+    extra["x-lines"] = media_type
+    return found
+
+
 def plain(answered: type[BaseModel]) -> dict[str, Any]:
     """Arguments of a route that takes nothing."""
     return {"responses": _responses(answered, (503,))}
@@ -41,6 +51,10 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
     schemes[_SCHEME] = {"type": "http", "scheme": "bearer", "description": "A channel's key, hr_live_..."}
     for methods in schema["paths"].values():
         for operation in methods.values():
+            lines = operation.pop("x-lines", None)
+            if lines:
+                content = operation["responses"]["200"]["content"]
+                content[lines] = content.pop("application/json")
             for status, response in operation["responses"].items():
                 if int(status) >= 400 and "content" in response:
                     response["content"] = {MEDIA_TYPE: response["content"].pop("application/json")}

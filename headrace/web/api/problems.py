@@ -53,7 +53,9 @@ KINDS = _kinds(
     Kind("key-reused", 409, "The idempotency key was used", "Each key belongs to one request with one body."),
     Kind("in-flight", 409, "The first request is under way", "Ask again when it has ended."),
     Kind("too-large", 413, "The body is too large", "The detail says how many bytes are taken."),
-    Kind("media-type", 415, "Not JSON", "Send `Content-Type: application/json`, in UTF-8, uncompressed."),
+    Kind(
+        "media-type", 415, "Not JSON", "Send the `Content-Type` that the route takes, in UTF-8, uncompressed."
+    ),
     Kind("invalid", 422, "A field is wrong", "`field` names it; `errors` lists all of them."),
     Kind(
         "quota", 429, "The quota is spent", "The header Retry-After says in how many seconds it is renewed."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,10 +9,19 @@ from starlette.responses import Response
 
 from headrace.records import Feedback
 from headrace.store import Reply
-from headrace.web.api import bodies, openapi
-from headrace.web.api.idempotency import Idempotency
-from headrace.web.api.schemas import FeedbackRequest, FeedbackResponse, PredictRequest, PredictResponse
-from headrace.web.ports import Given, Said
+from headrace.web.api import bodies, openapi, stream
+from headrace.web.api.given import answers
+from headrace.web.api.idempotency import HEADER, Idempotency
+from headrace.web.api.problems import Problem
+from headrace.web.api.schemas import (
+    FeedbackRequest,
+    FeedbackResponse,
+    PredictRequest,
+    PredictResponse,
+    StreamedLine,
+    StreamLine,
+)
+from headrace.web.ports import Said
 from headrace.web.service import Service
 from headrace.web.writer import Claim
 
@@ -27,11 +34,11 @@ def router(service: Service) -> APIRouter:
     async def predict(request: Request) -> Response:
         """Ask one task about one text or several. Every answer is stored before it is sent."""
         channel = await service.authenticate(request.headers.get("authorization"))
-        body = await bodies.read(request, service.limits.body)
+        body = await bodies.read(request.headers, request.receive, service.limits.body)
 
         async def work(claim: Claim | None) -> Reply:
             asked = bodies.parse(PredictRequest, body)
-            return await service.answer(channel, asked.task, asked.asked, _answers, claim)
+            return await service.answer(channel, asked.task, asked.asked, answers, claim)
 
         return await once.run(request, channel.name, body, work)
 
@@ -41,7 +48,7 @@ def router(service: Service) -> APIRouter:
     async def feedback(request: Request) -> Response:
         """Judge or correct an answer. A correction counts at once for that text and its rewordings."""
         channel = await service.authenticate(request.headers.get("authorization"))
-        body = await bodies.read(request, service.limits.body)
+        body = await bodies.read(request.headers, request.receive, service.limits.body)
 
         async def work(claim: Claim | None) -> Reply:
             sent = bodies.parse(FeedbackRequest, body)
@@ -50,24 +57,25 @@ def router(service: Service) -> APIRouter:
 
         return await once.run(request, channel.name, body, work)
 
+    @routes.post(
+        stream.PATH.removeprefix("/v1"),
+        summary="Ask line by line",
+        **openapi.streamed(StreamLine, StreamedLine, stream.MEDIA_TYPE),
+    )
+    async def streaming(request: Request) -> Response:
+        """Ask about any number of texts, a line of JSON each; a line comes back for each, in order.
+
+        The quota is counted by line, and what was sent is stored. A line that is wrong has its problem in its
+        place. At least a line or 1,024 bytes must come every ten seconds.
+        """
+        channel = await service.authenticate(request.headers.get("authorization"))
+        bodies.check_type(request.headers, stream.MEDIA_TYPE)
+        if HEADER.lower() in request.headers:
+            said = "A stream takes none; send what was not answered again."
+            raise Problem("invalid", f"{HEADER}: {said}", [(HEADER, said)])
+        return stream.Stream(service, channel)
+
     return routes
-
-
-def _answers(given: Sequence[Given]) -> str:
-    return orjson.dumps({"answers": [_answer(one) for one in given]}).decode()
-
-
-def _answer(given: Given) -> dict[str, object]:
-    answer = given.answer
-    return {
-        "id": answer.id,
-        "label": answer.label,
-        "confidence": answer.confidence,
-        "scores": dict(given.scores),
-        "release": answer.release,
-        "adapter": answer.adapter,
-        "because": answer.because,
-    }
 
 
 def _counted(feedback: Feedback) -> str:

@@ -47,6 +47,14 @@ class PredictRequest(Body):
         return self.texts if self.texts is not None else [self.text or ""]
 
 
+class StreamLine(Body):
+    """One question of a stream. Its answer carries the `id`, a name of yours that need not be unique."""
+
+    text: Text = Field(examples=["How do I add a channel?"])
+    id: Short | None = Field(default=None, examples=["row-1"])
+    task: Short | None = Field(default=None, examples=["intent"])
+
+
 class FeedbackRequest(Body):
     """What a person said of an answer; a `label` goes with a correction, and only with one.
 
@@ -83,19 +91,6 @@ class PredictResponse(BaseModel):
     answers: list[AnswerBody]
 
 
-class FeedbackResponse(BaseModel):
-    """The feedback's id; `counted` says that it is stored and, where a correction, in effect."""
-
-    id: str
-    counted: Literal[True]
-
-
-class StateResponse(BaseModel):
-    """A word on the server's state."""
-
-    status: Literal["ok", "ready"]
-
-
 class FieldMistake(BaseModel):
     """One mistake of a body."""
 
@@ -113,3 +108,29 @@ class ProblemBody(BaseModel):
     instance: str
     field: str | None = None
     errors: list[FieldMistake] | None = None
+
+
+class StreamedLine(BaseModel):
+    """One line of a stream's response: the answer, or the problem document in its place.
+
+    Where a spent quota or a store that takes nothing ends the stream, a last line has `stopped`, the problem
+    document with `retry_after` in seconds, and `read`, the number of lines that were read.
+    """
+
+    line: int
+    id: str | None = None
+    answer: AnswerBody | None = None
+    problem: ProblemBody | None = None
+
+
+class FeedbackResponse(BaseModel):
+    """The feedback's id; `counted` says that it is stored and, where a correction, in effect."""
+
+    id: str
+    counted: Literal[True]
+
+
+class StateResponse(BaseModel):
+    """A word on the server's state."""
+
+    status: Literal["ok", "ready"]
