@@ -103,7 +103,7 @@ def exact_products() -> bool:
     """
     session = ort.InferenceSession(base64.b64decode(_PROBE), providers=["CPUExecutionProvider"])
     found = session.run(None, {"x": np.full((1, 8), 255, np.uint8)})[0]
-    return bool(found.item() == 255 * 127 * 8)
+    return bool(np.asarray(found).item() == 255 * 127 * 8)
 
 
 def _sites(session: ort.InferenceSession) -> dict[Site, tuple[int, int]]:

@@ -53,7 +53,8 @@ def observe(graph: bytes, places: Sequence[str], texts: Sequence[Ids]) -> dict[s
     for batch in batches:
         feed = {"input_ids": batch, "attention_mask": np.ones_like(batch)}
         for place, value in zip(places, session.run(list(places), feed), strict=True):
-            tokens = value.reshape(-1, value.shape[-1])
+            seen = np.asarray(value)
+            tokens = seen.reshape(-1, seen.shape[-1])
             found[place].append(Seen(tokens.min(axis=0), tokens.max(axis=0), tokens[::every].copy()))
     return {place: _joined(parts) for place, parts in found.items()}
 
