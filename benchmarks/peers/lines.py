@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+
 def serve(functions: Mapping[str, Callable[..., Mapping[str, Any]]]) -> None:
     """Answer until the input ends."""
     _pin()
