@@ -113,7 +113,12 @@ def _sites(session: ort.InferenceSession) -> dict[Site, tuple[int, int]]:
         if name.startswith("B."):
             _, layer, module = name.split(".", 2)
             site = (int(layer), module)
-            found[site] = (shapes[bank_inputs(site)[0]][1], shape[2])
+            shared = bank_inputs(site)[0]
+            if shared not in shapes:
+                raise ArtifactError(
+                    "the graph was exported by an older version.", cure="Train again: headrace turn"
+                )
+            found[site] = (shapes[shared][1], shape[2])
     return found
 
 
