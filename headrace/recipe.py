@@ -115,7 +115,7 @@ class ServeRecipe(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
     batch: int = Field(default=32, ge=1, le=1024, description="rows of one inference at most")
-    queue: int = Field(default=1024, ge=1, description="rows waiting at most; beyond it 503")
+    queue: int = Field(default=1024, ge=64, description="rows waiting at most; beyond it 503")
     body: int = Field(default=1_000_000, ge=1024, description="bytes of a request at most; beyond it 413")
     threads: int = Field(default=1, ge=1, le=64)
     memory: int = Field(

@@ -52,7 +52,10 @@ class Bench:
             rows = [row for row in held if row.origin != "feedback"]
             texts, gold = [row.text for row in rows], [row.label for row in rows]
             scores = self.engine.scores(
-                files, texts, progress=counting(self.progress, f"judging {channel}", len(rows))
+                files,
+                texts,
+                digests=adapter.files,
+                progress=counting(self.progress, f"judging {channel}", len(rows)),
             )
             outcomes = Outcomes.of(adapter.id, [row.id for row in rows], gold, scores, adapter.labels)
             judgement = judge(scores, gold, adapter.labels, seed=self.recipe.seed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace import plugins
+from headrace.errors import ArtifactError
 from headrace.feedback.radius import REFERENCES, Radius
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.base import resolve
@@ -146,7 +147,7 @@ class Trainer:
         sites = sorted(Delta.from_files(files).factors) if CONFIG_FILE in files else []
         key = json.dumps([base.fingerprint, settings.longest, settings.prefix, sites, settings.precision])
         for adapter in self.store.history.adapters():
-            if adapter.lineage.get("graph") == key:
+            if adapter.lineage.get("graph") == key and self._whole(adapter):
                 return key, {name: adapter.files[name] for name in GRAPH_FILES}
         self.progress(f"exporting {settings.base}", 0, 1)
         exported = export(
@@ -158,6 +159,13 @@ class Trainer:
             texts=[example.text for example in self._drawn(examples, ROWS)],
         )
         return key, {name: self.store.artifacts.put(content) for name, content in exported.items()}
+
+    def _whole(self, adapter: Adapter) -> bool:
+        """Whether the files of its graph are there, every byte; else they are exported anew."""
+        try:
+            return all(self.store.artifacts.get(adapter.files[name]) for name in GRAPH_FILES)
+        except ArtifactError:
+            return False
 
     def _drawn(self, examples: Sequence[Example], most: int) -> list[Example]:
         """At most `most` of the examples, the same ones for the same recipe."""
@@ -171,7 +179,7 @@ class Trainer:
         texts = [example.text for example in drawn]
         paths = {name: self.store.artifacts.path(digest) for name, digest in files.items()}
         stage = counting(self.progress, "how far a correction reaches", len(texts))
-        embeddings, _ = self.engine.trial(paths, texts, progress=stage)
+        embeddings, _ = self.engine.trial(paths, texts, digests=files, progress=stage)
         radius = Radius.learn(embeddings, [example.label for example in drawn], seed=self.recipe.seed)
         return {RADIUS_FILE: self.store.artifacts.put(json.dumps(radius.to_json()).encode())}
 

@@ -1,7 +1,7 @@
 """Frozen features, computed once and kept on disk: pooled embeddings, and hidden states below a layer.
 
-The value of a text is a function of the text alone: batches always have 32 rows (filled up with dummies) and
-a length that is a multiple of 8, and each is worked by one thread, so neither its batch mates nor what was
+The value of a text is a function of the text alone: a batch's length is a multiple of 8 and says how many rows
+it has (filled up with dummies), and each is worked by one thread, so neither its batch mates nor what was
 cached before nor the number of threads change a bit of it. Batches run side by side; threads that shared one
 product would wait for each other, many times longer where the machine has other work.
 
@@ -29,7 +29,9 @@ from headrace.models.delta import Delta
 from headrace.models.encoder_torch import Encoder, factors_of, fast_device, fast_dtype, mean_pool
 from headrace.store.failures import disk_errors
 
-ROWS, STEP, CHUNK = 32, 8, 1024
+STEP, CHUNK = 8, 1024
+ROWS = ((24, 32), (48, 16), (96, 8), (512, 4))
+"""Up to this length, so many rows a batch: products stay large, and rare lengths bring few dummies."""
 _KEY = np.dtype([("digest", "S32"), ("tokens", "<u4")])
 Ids = NDArray[np.int32]
 Progress = Callable[[str, int, int], None]
@@ -111,7 +113,7 @@ class Prefix:
 
     def _store(self, layer: int, pooled: bool) -> _Store:
         kind = "pooled" if pooled else "hidden"
-        kinds = (self.device.type, str(fast_dtype()), "v2")
+        kinds = (self.device.type, str(fast_dtype()), "v3")
         parts = (self.base.fingerprint, str(self.longest), self.prefix, *kinds)
         said = "\x1f".join(parts)
         name = f"{hashlib.sha256(said.encode()).hexdigest()[:20]}-{kind}-{layer}"
@@ -149,9 +151,9 @@ class _Height:
 
 def _forward(encoder: Encoder, ids: Sequence[Ids], heights: Sequence[_Height]) -> list[list[NDArray[Any]]]:
     """For each height, from the lowest up, its value of each text."""
-    length = -(-max(len(one) for one in ids) // STEP) * STEP
-    padded = torch.zeros(ROWS, length, dtype=torch.long)
-    mask = torch.zeros(ROWS, length, dtype=torch.bool)
+    length = _rounded(max(len(one) for one in ids))
+    padded = torch.zeros(_rows(length), length, dtype=torch.long)
+    mask = torch.zeros(_rows(length), length, dtype=torch.bool)
     mask[:, 0] = True
     for row, one in enumerate(ids):
         padded[row, : len(one)] = torch.from_numpy(one.astype(np.int64))
@@ -202,9 +204,9 @@ def pool_batches(
     batches = list(_batches(order, lengths))
 
     def work(batch: list[int]) -> NDArray[np.float32]:
-        longest = -(-max(lengths[i] for i in batch) // STEP) * STEP
+        longest = _rounded(max(lengths[i] for i in batch))
         with torch.no_grad():
-            found = pooled(*pad_states([states[i] for i in batch], encoder, ROWS, longest))
+            found = pooled(*pad_states([states[i] for i in batch], encoder, _rows(longest), longest))
         return np.asarray(found.cpu().numpy()[: len(batch)])
 
     out = np.zeros((len(states), width), np.float32)
@@ -214,11 +216,21 @@ def pool_batches(
     return out
 
 
+def _rounded(length: int) -> int:
+    return -(-length // STEP) * STEP
+
+
+def _rows(length: int) -> int:
+    """Rows of a batch of this length."""
+    return next(rows for longest, rows in ROWS if length <= longest)
+
+
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Runs of at most 32 texts whose lengths round up to the same multiple of 8."""
+    """Runs of texts whose lengths round up to the same multiple of 8, as many as such a batch has rows."""
     batch: list[int] = []
     for i in order:
-        if batch and (len(batch) == ROWS or -(-lengths[i] // STEP) != -(-lengths[batch[0]] // STEP)):
+        length = _rounded(lengths[i])
+        if batch and (len(batch) == _rows(length) or length != _rounded(lengths[batch[0]])):
             yield batch
             batch = []
         batch.append(i)
@@ -227,9 +239,15 @@ def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
 
 
 def _chunks(batches: Sequence[list[int]]) -> Iterator[list[list[int]]]:
-    """Runs of batches that make a chunk on disk."""
-    for start in range(0, len(batches), CHUNK // ROWS):
-        yield list(batches[start : start + CHUNK // ROWS])
+    """Runs of batches that make a chunk on disk, of at most 1,024 rows."""
+    chunk: list[list[int]] = []
+    for batch in batches:
+        if sum(map(len, chunk)) + len(batch) > CHUNK:
+            yield chunk
+            chunk = []
+        chunk.append(batch)
+    if chunk:
+        yield chunk
 
 
 @dataclass

@@ -61,7 +61,7 @@ def refuse(
 
 
 def complete(store: Store, adapter: Adapter) -> None:
-    """Raises ArtifactError where a file that serving needs is not named by the adapter, or not there."""
+    """Raises ArtifactError where a file that serving needs is not named by the adapter, missing or damaged."""
     absent = [name for name in NEEDED if name not in adapter.files]
     if absent:
         raise ArtifactError(
@@ -69,7 +69,7 @@ def complete(store: Store, adapter: Adapter) -> None:
             cure="It cannot serve. Train and export it again: headrace train",
         )
     for digest in adapter.files.values():
-        store.artifacts.path(digest)
+        store.artifacts.get(digest)
 
 
 def _fits(adapter: Adapter, task: str, channels: Sequence[str] | Mapping[str, Json]) -> None:

@@ -59,7 +59,7 @@ class Answerer:
         self._store, self._recipe, self._clock, self._ids = store, recipe, clock, ids
         self._engine = Engine(batch=recipe.serve.batch, threads=recipe.serve.threads)
         self._memory = Memory()
-        self._live = Live(store, recipe, self._memory, self._engine.swap)
+        self._live = Live(store, recipe, self._memory, self._engine.swap, threads=recipe.serve.threads)
         self._version = -1
 
     def answer(self, texts: Sequence[str], *, task: str, channel: str) -> list[Answer]:

@@ -154,10 +154,7 @@ class Batcher:
             with self._changed:
                 if self._stopping:
                     raise _stopping()
-                for place, ask in enumerate(asks):
-                    if self._count() >= self._most:
-                        evicted.append(self._make_room(ask.channel))
-                    self._waiting.add(ask.channel, _Row(ask, call, place))
+                self._add(asks, call, evicted)
                 if self._asleep:
                     self._asleep = False
                     self._changed.notify()
@@ -168,6 +165,22 @@ class Batcher:
             # Outside the lock: who is told runs in this thread.
             for row in evicted:
                 row.call.settle(row.place, self._full())
+
+    def _add(self, asks: Sequence[Ask], call: Call, evicted: list[_Row]) -> None:
+        """Let all rows of a call wait, or none of them, and then nobody makes room for it."""
+        for place, ask in enumerate(asks):
+            try:
+                if self._count() >= self._most:
+                    evicted.append(self._make_room(ask.channel))
+            except ServerFull:
+                for added in reversed(asks[:place]):
+                    self._waiting.withdraw(added.channel, 1)
+                for row in evicted:
+                    self._waiting.add(row.ask.channel, row)
+                self._refused -= len(evicted)
+                evicted.clear()
+                raise
+            self._waiting.add(ask.channel, _Row(ask, call, place))
 
     def _count(self) -> int:
         return len(self._waiting) + sum(map(len, self._aside.values()))

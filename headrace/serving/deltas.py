@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnxruntime as ort
 
-from headrace.errors import InputError
+from headrace.errors import ArtifactError, InputError
 from headrace.models.delta import Delta
 from headrace.serving.arena import reserved
 from headrace.serving.weights import KEY, QUERY, VALUE, Array
@@ -89,7 +89,7 @@ class DeltaBank:
     def put(self, delta: Delta) -> int:
         """Write `delta` into a free slot and return the slot.
 
-        Raises InputError where it does not fit or no slot is free.
+        Raises InputError where it does not fit, ArtifactError where no slot is free.
         """
         if not self.fits(delta):
             raise InputError(
@@ -110,7 +110,10 @@ class DeltaBank:
             if self._freed:
                 return self._freed.pop()
             if self._fresh == self.capacity:
-                raise InputError(f"all {self.capacity - 1} slots are in use.", cure="Free one first.")
+                raise ArtifactError(
+                    f"there is no room in memory for more than {self.capacity - 1} deltas.",
+                    cure="Raise serve.memory in the recipe.",
+                )
             self._fresh += 1
             return self._fresh - 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,7 @@ class Engine:
     def swap(self, bank: Bank) -> None:
         """Serve by `bank` from the next `answer` on; one under way ends on the bank it began with."""
         self._bank = bank
-        bank.shelf.keep(bank.sources.keys())
+        bank.shelf.keep(bank.sources)
 
     def absent(self, ask: Ask) -> str | None:
         """The adapter that must come from disk before `ask` is answered; None where it is in memory."""
@@ -138,19 +138,30 @@ class Engine:
         return [answers[place] for place in range(len(asks))]
 
     def scores(
-        self, files: Files, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+        self,
+        files: Files,
+        texts: Sequence[str],
+        *,
+        digests: Mapping[str, str] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Array:
         """Probabilities [n, K] of an adapter's files for `texts`, through the graph that would serve it.
 
-        Columns follow the head's labels. `progress` hears how many texts are done. Raises ArtifactError.
+        Columns follow the head's labels. `digests` are what the files' SHA-256 must be, where that is known;
+        `progress` hears how many texts are done. Raises ArtifactError.
         """
-        return self.trial(files, texts, progress=progress)[1]
+        return self.trial(files, texts, digests=digests, progress=progress)[1]
 
     def trial(
-        self, files: Files, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+        self,
+        files: Files,
+        texts: Sequence[str],
+        *,
+        digests: Mapping[str, str] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> tuple[Array, Array]:
         """Embeddings [n, d] and probabilities [n, K] that an adapter's files give; like `scores` otherwise."""
-        loaded = self._bank.shelf.open(Source("on trial", files, digests_of(files)))
+        loaded = self._bank.shelf.open(Source("on trial", files, digests or digests_of(files)))
         embeddings = [np.zeros((0, loaded.encoder.settings.hidden), np.float32)]
         chances = [np.zeros((0, len(loaded.head.bias)), np.float32)]
         for start in range(0, len(texts), _CHUNK):

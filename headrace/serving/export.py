@@ -22,7 +22,7 @@ from headrace.models.base import BaseFolder, tokenise
 from headrace.models.delta import Delta
 from headrace.serving.deltas import Site, bank_inputs, groups_of
 from headrace.serving.onnx_graph import BOOL, FLOAT, INT64, MS, Builder
-from headrace.serving.quantise import Float32, Grid, Int8, Seen, grid, observe
+from headrace.serving.quantise import ENOUGH, Float32, Grid, Int8, Seen, grid, observe
 from headrace.serving.weights import (
     ATTENTION_OUT,
     DOWN,
@@ -57,9 +57,9 @@ def export(
 
     `delta_sites` are the (layer, module)s that adapters may change, `longest` the tokens read of a text (all
     positions of the base by default), `prefix` what stands before each text (the base's own by default).
-    int8 is calibrated on the first 512 of `texts`, on a packaged sample where there are none. `merged` is a
-    delta put into the weights for good. Raises MissingExtra without onnx, ArtifactError for a folder that
-    cannot be read, InputError for sites that the base does not have.
+    int8 is calibrated on the first 512 of `texts`, and on a packaged sample where these are fewer than 256.
+    `merged` is a delta put into the weights for good. Raises MissingExtra without onnx, ArtifactError for a
+    folder that cannot be read, InputError for sites that the base does not have.
     """
     bert = read_bert(base)
     sites = sorted({(int(layer), module) for layer, module in delta_sites})
@@ -81,7 +81,9 @@ def export(
     if precision == "fp32":
         graph = _Writer(bert, sites).to_bytes()
     else:
-        ids = tokenise(base.tokenizer(tokens), texts or _sample(), before)
+        # Few rows do not show what activations can be: the packaged sample joins them.
+        chosen = texts if len(texts) >= ENOUGH else [*texts, *_sample()]
+        ids = tokenise(base.tokenizer(tokens), chosen, before)
         seen = observe(_Writer(bert, watched=True).to_bytes(), _places(bert), ids)
         graph = _Writer(bert, sites, grids=_grids(bert, seen, sites)).to_bytes()
     said = json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()

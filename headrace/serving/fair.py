@@ -87,6 +87,14 @@ class FairQueue(Generic[R]):
                 self._count -= 1
                 return self._rows[longest].pop()
 
+    def withdraw(self, channel: str, count: int) -> None:
+        """Take back the newest `count` rows of a channel, which came last."""
+        rows = self._rows[channel]
+        for _ in range(count):
+            rows.pop()
+        self._count -= count
+        self._longest = None
+
     def _extend(self, channel: str, rows: Iterable[R], *, front: bool) -> None:
         known = self._rows.get(channel)
         if known is None:

@@ -20,7 +20,7 @@ class Live:
     """Keeps an engine's bank and a memory's reach equal to the newest releases of a store."""
 
     def __init__(
-        self, store: Store, recipe: Recipe, memory: Memory, swap: Callable[[Bank], None], *, threads: int = 1
+        self, store: Store, recipe: Recipe, memory: Memory, swap: Callable[[Bank], None], *, threads: int
     ) -> None:
         self._store, self._recipe, self._memory, self._swap = store, recipe, memory, swap
         limit = recipe.serve.memory << 20

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from headrace.errors import MissingExtra
 
 MS = "com.microsoft"
-FLOAT, INT64, INT32, BOOL = 1, 7, 6, 9
+FLOAT, INT64, BOOL = 1, 7, 9
 _OPSET, _IR = 23, 10  # 23 brings Attention, a third faster on a CPU than any older operator for it
 
 

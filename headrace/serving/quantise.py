@@ -21,6 +21,7 @@ from headrace.serving.weights import Array
 
 Ids = npt.NDArray[np.int32]
 ROWS, TOKENS = 512, 8192  # texts and tokens that a calibration reads at most
+ENOUGH = 256  # texts that are enough to calibrate on alone
 _KEPT, _BATCH, _BINS, _TINY = 2048, 16, 8192, 1e-5
 _ALPHA = 0.7  # how much of the spread moves into the weights
 _CUTS = np.linspace(0.3, 1, 15)

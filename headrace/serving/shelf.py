@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,7 @@ class Shelf:
         with self._loading:
             found = self.get(source.adapter)
             if found is None:
-                found = self.open(source)
+                found = self._opened(source)
                 with self._lock:
                     self._loaded[source.adapter] = found
                     self._bytes += found.bytes
@@ -113,20 +113,28 @@ class Shelf:
             if source.adapter not in self._loaded and self._bytes < self.limit:
                 self.fetch(source)
 
-    def keep(self, adapters: Collection[str]) -> None:
-        """Let go of all other adapters."""
+    def keep(self, sources: Mapping[str, Source]) -> None:
+        """Let go of all other adapters, and of bases that none of these needs."""
         with self._loading, self._lock:
-            for adapter in self._loaded.keys() - adapters:
+            for adapter in self._loaded.keys() - sources.keys():
                 self._bytes -= self._loaded.pop(adapter).bytes
             if self._spool is not None:
-                self._spool.keep(adapters)
+                self._spool.keep(sources.keys())
                 self._outlines = {name: self._outlines[name] for name in self._spool.names}
+            if len(self.encoders) > 1:
+                needed = {_key(source) for source in sources.values()}
+                self.encoders = {key: self.encoders[key] for key in self.encoders.keys() & needed}
+                self._deltas = {place: bank for place, bank in self._deltas.items() if place[0] in needed}
 
     def open(self, source: Source) -> Loaded:
         """An adapter beside the shelf: it counts for no limit and ends with its last user."""
+        with self._loading:
+            return self._opened(source)
+
+    def _opened(self, source: Source) -> Loaded:
         try:
             source.refuse_incomplete()
-            key = tuple(source.digests[file] for file in FILES)
+            key = _key(source)
             if source.adapter in self._outlines:
                 return self._spooled(source, key)
             return self._read(source, key)
@@ -171,6 +179,10 @@ class Shelf:
         if place not in self._deltas:
             self._deltas[place] = _bank(encoder, place[1], self.limit)
         return Slot(self._deltas[place], delta)
+
+
+def _key(source: Source) -> EncoderKey:
+    return tuple(source.digests[file] for file in FILES)
 
 
 def _bank(encoder: Encoder, rank: int, limit: int) -> DeltaBank:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from headrace.channels.keys import KeyRing
+from headrace.errors import HeadraceError
 from headrace.records import Clock, utc_now
 from headrace.store import Store
 from headrace.web.learner import Learner
@@ -17,6 +18,7 @@ from headrace.web.learner import Learner
 # Twice the promised day, so that a clock which jumps a day ahead forgets no reply too early.
 REPLIES_KEPT = timedelta(hours=48)
 _HOUR = timedelta(hours=1)
+_RETRY = 5.0  # seconds until a release that could not be loaded is tried again
 
 
 class Watch:
@@ -39,7 +41,7 @@ class Watch:
         self._store, self._learner, self._ring = store, learner, ring
         self._reload, self._log = reload, log
         self._every, self._clock = every, clock
-        self._version = -1
+        self._version, self._reload_at = -1, 0.0
         self._swept = clock() - _HOUR
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="headrace-watch", daemon=True)
@@ -60,17 +62,28 @@ class Watch:
         at = time.monotonic()
         self._ring.seen(self._store.keys.version(), at)
         version = self._store.history.version()
-        if version != self._version:
-            self._reload()
-            self._learner.again()
-            self._version = version
-            self._log.info("reloaded", version=version)
+        if version != self._version and at >= self._reload_at:
+            self._follow(version)
         self._learner.catch_up()
         self._store.database.checkpoint()
         now = self._clock()
         if abs(now - self._swept) >= _HOUR:
             self._swept = now
             self._store.replies.forget_before(now - REPLIES_KEPT)
+
+    def _follow(self, version: int) -> None:
+        """Serve by the newest releases; where that fails, what served goes on, and all else goes on too."""
+        try:
+            self._reload()
+        except HeadraceError:
+            if self._version < 0:
+                raise
+            self._reload_at = time.monotonic() + _RETRY
+            self._log.exception("reload failed", version=version)
+            return
+        self._learner.again()
+        self._version = version
+        self._log.info("reloaded", version=version)
 
     def _work(self) -> None:
         failures = 0

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from web_stand import LABELS, Got, Stand, release, scored, standing
 
-from headrace.errors import StoreFull
+from headrace.errors import ArtifactError, StoreFull
+from headrace.records import Feedback
 from headrace.store import Store
 from headrace.web.api.problems import KINDS
 from headrace.web.api.schemas import LONGEST, MOST, ProblemBody
@@ -428,7 +429,6 @@ def test_a_new_release_is_noticed_and_feedback_of_others_learned(stand: Stand) -
     (answer,) = stand.ask().json["answers"]
     _wait_for(lambda: stand.reloads > reloads)
     stored = stand.store.answers.get(answer["id"])
-    from headrace.records import Feedback
 
     said = Feedback("fb_cli", stored.id, "shop", "intent", stored.text, "correction", "refund", stand.now)
     stand.store.feedback.add(said)
@@ -460,6 +460,26 @@ def test_corrections_are_learned_again_after_a_release_and_not_otherwise(stand: 
     stand.memory.learned.clear()
     release(stand.store)
     _wait_for(lambda: set(stand.memory.learned) == set(ids))
+
+
+def test_a_release_that_cannot_be_loaded_keeps_nothing_else_from_going_on(stand: Stand) -> None:
+    answer = stand.ask("q").json["answers"][0]["id"]
+
+    def damaged() -> None:
+        stand.reloads += 1
+        raise ArtifactError("graph.onnx is damaged.")
+
+    stand.service._watch._reload = damaged
+    before = stand.reloads
+    release(stand.store)
+    _wait_for(lambda: stand.reloads > before)
+    stored = stand.store.answers.get(answer, channel="shop")
+    stand.store.feedback.add(
+        Feedback("fb_cli", answer, "shop", "intent", stored.text, "correction", "refund", stand.now)
+    )
+    _wait_for(lambda: "fb_cli" in stand.memory.learned)
+    assert stand.reloads == before + 1, "it is tried again later, not at every look"
+    assert "reload failed" in stand.log.getvalue()
 
 
 def test_corrections_are_learned_before_the_first_answer_of_a_new_server(sqlite_store: Store) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from small_project import INTENTS, live_questions, make_project
 
-from headrace.errors import NotFound, NotServed, StoreBusy, TrainingError
+from headrace.errors import ArtifactError, NotFound, NotServed, StoreBusy, TrainingError
 from headrace.project import Project
 from headrace.records import Adapter, Clock, IdMaker
 from headrace.store.lock import only_one
@@ -206,3 +206,17 @@ def test_rows_of_a_channel_that_does_not_share_stay_out_of_the_shared_adapter(tm
     rows = [adapter.lineage[name] for name in ("training_rows", "validation_rows")]
     assert sum(n for n in rows if isinstance(n, int)) == own
     project.close()
+
+
+def test_a_damaged_graph_is_neither_judged_by_nor_handed_on(project: Project) -> None:
+    project.turn()
+    old = project.store.history.adapters("intent", "")[0]
+    path = project.store.artifacts.path(old.files["graph.onnx"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged"):
+        project.evaluate(old)
+    new = project.train("intent", seed=7)
+    assert project.store.artifacts.get(new.files["graph.onnx"])
+    assert project.evaluate(new)

@@ -23,6 +23,26 @@ def adapter(store: Store, name: str, channel: str | None = None, task: str = "mo
     return made
 
 
+def spoil(store: Store, adapter: Adapter, file: str) -> None:
+    """Change one byte of an artifact on disk."""
+    path = store.artifacts.path(adapter.files[file])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_rollback_to_a_damaged_adapter_is_refused(sqlite_store: Store, clock: Clock, ids: IdMaker) -> None:
+    store = sqlite_store
+    first = adapter(store, "one")
+    adapter(store, "two")
+    for name in ("one", "two"):
+        promote(store, "mood", ["shop"], name, {}, clock=clock, ids=ids)
+    spoil(store, first, "head.safetensors")
+    with pytest.raises(ArtifactError, match="damaged"):
+        rollback(store, "mood", "shop", clock=clock, ids=ids)
+    assert now_serving(store) == {"shop": "two"}
+
+
 def now_serving(store: Store) -> dict[str, str]:
     return {release.channel: release.adapter for release in store.history.serving()}
 
@@ -56,6 +76,10 @@ def test_an_adapter_without_its_files_is_not_released(sqlite_store: Store) -> No
         promote(store, "mood", ["shop"], "whole", {})
     with pytest.raises(ArtifactError, match=r"graph\.onnx"):
         promote(store, "mood", ["shop"], "bare", {})
+    spoilt = adapter(store, "spoilt")
+    spoil(store, spoilt, "graph.onnx")
+    with pytest.raises(ArtifactError, match="damaged"):
+        promote(store, "mood", ["shop"], "spoilt", {})
     with pytest.raises(NotFound):
         promote(store, "mood", ["shop"], "nobody", {})
     assert store.history.releases() == []

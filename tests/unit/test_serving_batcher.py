@@ -282,6 +282,7 @@ def test_a_call_that_finds_no_room_is_refused_whole_and_told_nothing(busy: Batch
     kept = [busy.submit(ask("a")) for _ in range(6)]
     with pytest.raises(ServerFull):
         busy.post([ask("a") for _ in range(3)], told.put)
+    assert busy.counts.waiting == 6
     gate.open.release(100)
     wait(kept, timeout=10)
     busy.stop(timeout=10)

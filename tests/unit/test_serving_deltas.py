@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from serving_parts import INNER, SITES, WIDTH, tiny_delta
 
-from headrace.errors import InputError
+from headrace.errors import ArtifactError, InputError
 from headrace.models.delta import MODULES
 from headrace.serving.deltas import DeltaBank, bank_inputs, group_of, groups_of
 
@@ -40,7 +40,7 @@ def test_a_freed_slot_is_used_again_and_holds_nothing_of_before() -> None:
     bank = DeltaBank(WIDTHS, 4, 3)
     first, second = bank.put(tiny_delta(1, rank=4)), bank.put(tiny_delta(2, rank=4))
     assert {first, second} == {1, 2}
-    with pytest.raises(InputError, match="all 2 slots"):
+    with pytest.raises(ArtifactError, match="more than 2 deltas"):
         bank.put(tiny_delta(3))
     bank.free(first)
     assert bank.used == 1

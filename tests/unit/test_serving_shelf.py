@@ -13,7 +13,6 @@ from headrace.errors import ArtifactError
 from headrace.serving import spool as spooling
 from headrace.serving.arena import UNIT, Arena
 from headrace.serving.engine import Ask, Engine, Scored
-from headrace.serving.shelf import Shelf
 from headrace.serving.spool import Spool
 
 LABELS, MANY = ["a", "b", "c"], 12
@@ -148,9 +147,22 @@ def test_a_spool_forgets_and_begins_anew_where_most_is_forgotten(tmp_path: Path)
 
 def test_an_adapter_on_trial_takes_no_place(tmp_path: Path) -> None:
     shop = stocked(tmp_path)
-    shelf = Shelf()
     files = {name: shop.path(digest) for name, digest in shop.adapters[0].files.items()}
     engine = Engine()
     assert engine.scores(files, ["w1", "w2"]).shape == (2, 3)
+    gc.collect()
     assert engine.bank.shelf.bytes == 0
-    assert shelf.bytes == 0
+    assert engine.bank.shelf.heads.arena.used == 0
+
+
+def test_bases_that_no_adapter_needs_any_more_are_let_go(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "store")
+    one, two = tiny_base(tmp_path / "one"), tiny_base(tmp_path / "two", seed=1)
+    engine = Engine(shop.bank())
+    for name, base in (("one", one), ("two", two)):
+        head = tiny_head(base, LABELS, 1, delta=True)
+        shop.add(name, base, head, channel="shop", delta=tiny_delta(1), sites=SITES)
+        shop.release(f"r-{name}", name, "shop")
+        engine.swap(shop.bank(engine.bank))
+        assert engine.answer([Ask("intent", "shop", "w1")])
+    assert len(engine.bank.shelf.encoders) == 1
