@@ -215,8 +215,11 @@ def test_a_damaged_graph_is_neither_judged_by_nor_handed_on(project: Project) ->
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+    project.close()  # what is open already stays whole
+    fresh = Project(project.folder)
     with pytest.raises(ArtifactError, match="damaged"):
-        project.evaluate(old)
-    new = project.train("intent", seed=7)
-    assert project.store.artifacts.get(new.files["graph.onnx"])
-    assert project.evaluate(new)
+        fresh.evaluate(old)
+    new = fresh.train("intent", seed=7)
+    assert fresh.store.artifacts.get(new.files["graph.onnx"])
+    assert fresh.evaluate(new)
+    fresh.close()
