@@ -42,7 +42,7 @@ def _said(path: Path, name: str) -> int:
 def opened(project: Project) -> tuple[Engine, Live]:
     """An engine that remembers no answer, and what keeps it equal to the project's releases."""
     engine = Engine(remembered=0)
-    live = Live(project.store, project.recipe, Memory(), engine.swap)
+    live = Live(project.store, project.recipe, Memory(), engine.swap, threads=1)
     live.reload()
     return engine, live
 
