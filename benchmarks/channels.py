@@ -28,7 +28,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import traffic
-from benchmarks.figures import Figure, main
+from benchmarks.figures import Figure, data_argument, main
 from benchmarks.residents import highest, opened
 from benchmarks.synthetic import (
     TASK,
@@ -335,10 +335,7 @@ def measure(options: argparse.Namespace, command: str) -> list[Figure]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    folder = os.environ.get("HEADRACE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=folder, required=folder is None, help="default: $HEADRACE_DATA"
-    )
+    data_argument(parser)
     parser.add_argument("--folder", type=Path, help="where projects are written and removed again")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core pinned")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the longer file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -76,6 +77,14 @@ def table(figures: Sequence[Figure]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def data_argument(parser: argparse.ArgumentParser) -> None:
+    """The folder of data sets, which HEADRACE_DATA names where the option does not."""
+    folder = os.environ.get("HEADRACE_DATA")
+    parser.add_argument(
+        "--data", type=Path, default=folder, required=folder is None, help="default: $HEADRACE_DATA"
     )
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.client import Heard, arrivals, closed
-from benchmarks.figures import Figure, main
+from benchmarks.figures import Figure, data_argument, main
 from benchmarks.http_peers import compare
 from benchmarks.http_stand import NOISY, Server, Stand, awake, serving
 from benchmarks.synthetic import TASK, channel
@@ -191,10 +191,7 @@ def measure(options: argparse.Namespace, command: str) -> list[Figure]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    data = os.environ.get("HEADRACE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=data, required=data is None, help="default: $HEADRACE_DATA"
-    )
+    data_argument(parser)
     parser.add_argument(
         "--folder", type=Path, help="where the store is made; a disk, since answers are synced"
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import Figure, main
+from benchmarks.figures import Figure, data_argument, main
 from headrace.feedback import Memory, Radius
 from headrace.models.adapter import Head
 from headrace.recipe import TaskRecipe, TrainRecipe
@@ -207,10 +206,7 @@ def measure(options: argparse.Namespace, command: str) -> list[Figure]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    folder = os.environ.get("HEADRACE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=folder, required=folder is None, help="default: $HEADRACE_DATA"
-    )
+    data_argument(parser)
     parser.add_argument("--cache", type=Path, help="a folder that keeps features between runs")
     parser.add_argument("--only", action="append", choices=list(SETS), help="one data set")
 

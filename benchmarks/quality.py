@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from benchmarks.figures import Figure, main
+from benchmarks.figures import Figure, data_argument, main
 from headrace.models.adapter import Head
 from headrace.models.delta import Delta
 from headrace.recipe import TaskRecipe, TrainRecipe
@@ -160,10 +159,7 @@ def measure(options: argparse.Namespace, command: str) -> list[Figure]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    folder = os.environ.get("HEADRACE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=folder, required=folder is None, help="default: $HEADRACE_DATA"
-    )
+    data_argument(parser)
     parser.add_argument("--cache", type=Path, help="a folder that keeps features between runs")
     parser.add_argument("--method", default="auto", help="method of training; default: auto")
     parser.add_argument("--only", action="append", choices=[one.name for one in SETS], help="one data set")

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import precision, products
 from benchmarks.environments import Peer, PeerFailed, PeerMissing
-from benchmarks.figures import Figure, main
+from benchmarks.figures import Figure, data_argument, main
 from benchmarks.synthetic import LONGEST, TASK, Channels, channel, cut_texts, make_channels, read_texts
 from benchmarks.timing import (
     ROUNDS,
@@ -354,10 +354,7 @@ def measure(options: argparse.Namespace, command: str) -> list[Figure]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    folder = os.environ.get("HEADRACE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=folder, required=folder is None, help="default: $HEADRACE_DATA"
-    )
+    data_argument(parser)
     parser.add_argument("--cache", type=Path, help="a folder that keeps models and features between runs")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core pinned")
     parser.add_argument("--method", default="head", help="method of training in the part precision")

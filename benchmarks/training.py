@@ -10,7 +10,6 @@ of a peer.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.figures import Figure, main
+from benchmarks.figures import Figure, data_argument, main
 from benchmarks.timing import Target, at_least
 from benchmarks.training_peers import Run, best_of, read_runs, run_peers, timed_channels
 from benchmarks.training_plot import draw
@@ -240,10 +239,7 @@ def say(line: str) -> None:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    folder = os.environ.get("HEADRACE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=folder, required=folder is None, help="default: $HEADRACE_DATA"
-    )
+    data_argument(parser)
     parser.add_argument("--peers", action="store_true", help="run the peers again, one at a time")
     parser.add_argument("--only", action="append", choices=[one.name for one in SETS], help="one data set")
     parser.add_argument("--setup", action="append", choices=list(SETUPS), help="one of our set-ups")

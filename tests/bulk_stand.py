@@ -39,6 +39,7 @@ class Giver:
         self.releases = dict(releases or {"desk": "rel_1"})
         self.asked: list[str] = []
         self.calls = 0
+        self.corrections = ""
         self._before = before
 
     def follow(self) -> None:
@@ -49,6 +50,10 @@ class Giver:
         if channel not in self.releases:
             raise NotServed("nothing serves here yet.", cure="Run: headrace turn")
         return self.releases[channel]
+
+    def taught(self, task: str, channel: str) -> str:
+        """What the test says."""
+        return self.corrections
 
     def give(self, asks: Sequence[Ask]) -> list[Given | NotServed]:
         """Answers by text alone."""
@@ -155,6 +160,10 @@ class Saying(Giver):
     def __init__(self, say: Say) -> None:
         super().__init__()
         self._say = say
+
+    def taught(self, task: str, channel: str) -> str:
+        """What the test says."""
+        return self.corrections
 
     def give(self, asks: Sequence[Ask]) -> list[Given | NotServed]:
         """Answers by text alone."""

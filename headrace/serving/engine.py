@@ -102,8 +102,7 @@ class Engine:
 
     def cost(self, ask: Ask) -> int:
         """The tokens that `ask` takes, at least 1; they are remembered for its answer."""
-        adapter = self._bank.absent(ask.task, ask.channel)
-        loaded = None if adapter else self._resident(ask)
+        loaded = self._resident(ask)
         if loaded is None:
             return 2 + len(ask.text) // 3  # nothing that could read it is in memory
         item = _Work(ask, "", loaded, [])

@@ -20,7 +20,7 @@ from headrace.serving.live import Live
 from headrace.web.ports import NoMemory
 from headrace.web.service import Limits, Neighbours, Service
 
-TURN = ".writing"
+WRITE_LOCK = ".writing"
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def _limits(project: Project, several: bool) -> Limits:
     return Limits(
         body=serve.body,
         acknowledge_first=serve.acknowledge == "first",
-        turn=project.folder / TURN if shares_file else None,
+        write_lock=project.folder / WRITE_LOCK if shares_file else None,
     )
 
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.web.api import stream
 from headrace.web.api.edge import HEADERS
-from headrace.web.api.hot import Headers, Hot
+from headrace.web.api.fast_path import FastPath, Headers
 from headrace.web.api.problems import KINDS, MEDIA_TYPE, Problem
 
 HEAD_BYTES = 16_384
@@ -35,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._hot: Hot | None = getattr(self.app, "hot", None)
+        self._fast_path: FastPath | None = getattr(self.app, "fast_path", None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
@@ -98,11 +98,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def _goes_straight(self) -> bool:
         """Take the request from the framework where it needs nothing of it and nothing is under way here."""
         busy = self.cycle is not None and not self.cycle.response_complete
-        if self._hot is None or busy or self.flow.write_paused or self.parser.get_http_version() != "1.1":
+        if (
+            self._fast_path is None
+            or busy
+            or self.flow.write_paused
+            or self.parser.get_http_version() != "1.1"
+        ):
             return False
-        headers = self._hot.takes(self.parser.get_method(), self.url, self.headers)
+        headers = self._fast_path.takes(self.parser.get_method(), self.url, self.headers)
         if headers is not None:
-            self.cycle = _Straight(self, self._hot, headers)  # type: ignore[assignment]
+            self.cycle = _Straight(self, self._fast_path, headers)  # type: ignore[assignment]
         return headers is not None
 
     def _arm(self) -> None:
@@ -141,8 +146,8 @@ class _Straight:
     """A request that is answered straight from the protocol; to uvicorn one of its cycles."""
 
     __slots__ = (
+        "_fast_path",
         "_headers",
-        "_hot",
         "_protocol",
         "body",
         "disconnected",
@@ -152,8 +157,8 @@ class _Straight:
         "response_started",
     )
 
-    def __init__(self, protocol: BoundedProtocol, hot: Hot, headers: Headers) -> None:
-        self._protocol, self._hot, self._headers = protocol, hot, headers
+    def __init__(self, protocol: BoundedProtocol, fast_path: FastPath, headers: Headers) -> None:
+        self._protocol, self._fast_path, self._headers = protocol, fast_path, headers
         self.body, self.more_body, self.keep_alive = bytearray(), True, True
         self.disconnected = self.response_started = self.response_complete = False
 
@@ -168,7 +173,7 @@ class _Straight:
     def begin(self) -> None:
         """Answer, once the body has come in full."""
         date = b"".join(b"%b: %b\r\n" % pair for pair in self._protocol.server_state.default_headers)
-        self._hot.answer(self._headers, bytes(self.body), date, self.respond)
+        self._fast_path.answer(self._headers, bytes(self.body), date, self.respond)
 
     def respond(self, response: bytes) -> None:
         """Send a whole response, unless the client has gone."""

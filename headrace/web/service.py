@@ -26,8 +26,8 @@ from headrace.store import Reply, Store
 from headrace.web.learner import Learner
 from headrace.web.logs import logger
 from headrace.web.ports import Given, LateScores, Mask, Memory, Said, Submits, Waits, best
-from headrace.web.turns import turn_of
 from headrace.web.watch import Watch
+from headrace.web.write_lock import locked
 from headrace.web.writer import Claim, Entry, Kept, Writer, tell
 
 _SCORES = 5
@@ -38,14 +38,14 @@ _SHORT = 4_000  # characters that may be masked without holding up other request
 class Limits:
     """`body` bytes of a request and `seconds` that a question may wait for its answer, at most.
 
-    `acknowledge_first` sends answers before they are stored; `turn` is the file by which the processes that
-    share a store take turns to write.
+    `acknowledge_first` sends answers before they are stored; `write_lock` is the file by which the
+    processes that share a store take turns to write.
     """
 
     body: int = 1_000_000
     seconds: float = 30
     acknowledge_first: bool = False
-    turn: Path | None = None
+    write_lock: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Service:
         self.writer = Writer(
             store,
             acknowledge_first=self.limits.acknowledge_first,
-            turn=partial(turn_of, self.limits.turn) if self.limits.turn else nullcontext,
+            write_lock=partial(locked, self.limits.write_lock) if self.limits.write_lock else nullcontext,
             heard=self._quotas.shared,
             log=self.log,
         )

@@ -61,7 +61,7 @@ class Kept:
 
 
 Make = Callable[[], Entry]
-Turn = Callable[[], AbstractContextManager[object]]
+WriteLock = Callable[[], AbstractContextManager[object]]
 Outcome = Kept | Exception
 _Waiter = Future[Kept] | asyncio.Future[Kept]
 
@@ -70,9 +70,9 @@ class Writer:
     """Commits entries in groups of at most `most`; at most `waiting` wait.
 
     An answer beyond its channel's quota fails with QuotaSpent, whichever process asked the others; `heard` is
-    told the counts of limited channels. `turn` is entered for each transaction, where several processes take
-    turns. With `acknowledge_first` answers without a claim are told before they are committed; a commit that
-    then fails is logged to `log`.
+    told the counts of limited channels. `write_lock` is entered for each transaction, where several processes
+    take turns. With `acknowledge_first` answers without a claim are told before they are committed; a commit
+    that then fails is logged to `log`.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Writer:
         most: int = 256,
         waiting: int = 4096,
         acknowledge_first: bool = False,
-        turn: Turn = nullcontext,
+        write_lock: WriteLock = nullcontext,
         heard: Callable[[Mapping[tuple[str, str], int]], None] = lambda counts: None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._store, self._most, self._waiting = store, most, waiting
         self._early, self._log = acknowledge_first, log
-        self._turn, self._heard = turn, heard
+        self._write_lock, self._heard = write_lock, heard
         self._queue: queue.SimpleQueue[tuple[Make, _Waiter] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.commits = 0
@@ -184,7 +184,7 @@ class Writer:
             self._log.error("answers were sent and not stored", answers=lost, error=type(error).__name__)
 
     def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
-        with self._turn(), self._store.transaction() as connection:
+        with self._write_lock(), self._store.transaction() as connection:
             limited = {(t.channel, t.day) for e in entries if (t := e.taken) and t.quota is not None}
             asked = self._store.usage.held_in(connection, limited)
             outcomes = [self._judge(connection, entry, asked) for entry in entries]

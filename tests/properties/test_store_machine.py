@@ -28,7 +28,9 @@ class Fault(Exception):
 
 
 class Machine(RuleBasedStateMachine):
-    """`store` is what is tested, `model` what it should hold."""
+    """`store` is what is tested, `model` what it should hold; `walked` counts the walks that ended."""
+
+    walked = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +55,7 @@ class Machine(RuleBasedStateMachine):
         self.artifacts: dict[str, bytes] = {}
 
     def teardown(self) -> None:
+        type(self).walked += 1
         self.store.close()
         shutil.rmtree(self.folder)
 
@@ -314,4 +317,6 @@ def test_any_walk_over_the_verbs_leaves_what_the_model_holds(walks: int, steps: 
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
+    before = Machine.walked
     run_state_machine_as_test(Machine, settings=chosen)
+    assert Machine.walked >= before + walks

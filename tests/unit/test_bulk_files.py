@@ -288,6 +288,16 @@ def test_another_release_is_refused_unless_both_may_stand(tmp_path: Path) -> Non
     assert found == ["rel_1"] * kept + ["rel_2"] * (20 - kept)
 
 
+def test_corrections_since_are_refused_unless_both_may_stand(tmp_path: Path) -> None:
+    out, giver = begun(tmp_path), Giver()
+    giver.corrections = "one more"
+    with small_chunks(), pytest.raises(Conflict, match="before the corrections of 'desk' changed"):
+        answered(giver, tmp_path / "in.csv", out)
+    assert giver.asked == []
+    with small_chunks():
+        assert answered(giver, tmp_path / "in.csv", out, mixed=True).kept > 0
+
+
 def test_a_damaged_part_is_answered_again(tmp_path: Path) -> None:
     out, giver = begun(tmp_path), Giver()
     (tmp_path / "out.csv.parts" / "00000001.part").write_bytes(b'{"rows": 4')

@@ -290,6 +290,22 @@ def test_a_call_that_finds_no_room_is_refused_whole_and_told_nothing(busy: Batch
     assert sum(len(batch) for batch in gate.batches) == 1 + 6
 
 
+def test_a_refused_call_costs_no_other_channel_its_rows(busy: Batcher, gate: Gate) -> None:
+    told: queue.SimpleQueue[object] = queue.SimpleQueue()
+    kept = [busy.submit(ask("a", str(i))) for i in range(8)]
+    with pytest.raises(ServerFull):
+        busy.post([ask("b", str(i)) for i in range(9)], told.put)
+    assert busy.counts.waiting == 8
+    assert not any(future.done() for future in kept)
+    one = busy.submit(ask("b", "after"))
+    gate.open.release(100)
+    assert one.result(10).label == "after"
+    wait(kept, timeout=10)
+    failed = [future for future in kept if future.exception() is not None]
+    assert len(failed) == 1, "one row of the longest made room for the one that was taken"
+    assert told.empty()
+
+
 def test_overload_passes_and_leaves_nothing_behind(gate: Gate) -> None:
     """Ten channels offer three times what the queue takes; all that was taken is answered, then all is well."""
     batcher = Batcher(gate, batch=4, queue=16)

@@ -31,6 +31,10 @@ class Giver(Protocol):
         """The release that answers (task, channel) from now on; raises NotServed."""
         ...
 
+    def taught(self, task: str, channel: str) -> str:
+        """A digest of the corrections that count there, as `serving` took them up."""
+        ...
+
     def give(self, asks: Sequence[Ask]) -> list[Given | NotServed]:
         """One answer per ask, in order; called from several threads."""
         ...
@@ -41,7 +45,8 @@ class Asked(TypedDict):
 
     `column` is that of the text, guessed by its name where left out. A row names its channel in
     `channel_column`; `channel` is that of all rows, or of those that name none. `restart` throws away what an
-    unfinished run has; `mixed` lets it go on by another release than the one it began with.
+    unfinished run has; `mixed` lets it go on by another release, or other
+    corrections, than it began with.
     """
 
     task: str

@@ -31,7 +31,7 @@ AnswerRow = tuple[str | None, float | None, str | None, str | None, str | None, 
 class Part:
     """The answers to a chunk: row i has `labels[label[i]]`, given by `by[given[i]]`; -1 where it has none.
 
-    `by` are (channel, release, adapter); `because` and `errors` are by row.
+    `by` are (channel, release, adapter, digest of corrections); `because` and `errors` are by row.
     """
 
     rows: int
@@ -52,15 +52,15 @@ class Part:
             if label < 0:
                 yield None, None, None, None, None, self.errors[str(i)]
             else:
-                _, release, adapter = self.by[by]
+                _, release, adapter, _ = self.by[by]
                 because = self.because.get(str(i)) if self.because else None
                 yield self.labels[label], confidence, because, release, adapter, None
 
 
-def made(chunk: Chunk, given: Sequence[Given | NotServed]) -> Part:
-    """The part of a chunk and the answers to its asks."""
+def made(chunk: Chunk, given: Sequence[Given | NotServed], taught: Mapping[str, str]) -> Part:
+    """The part of a chunk and the answers to its asks; `taught` has each channel's digest of corrections."""
     labels: dict[str, int] = {}
-    by: dict[tuple[str, str, str], int] = {}
+    by: dict[tuple[str, str, str, str], int] = {}
     label, giver, confidence = [-1] * chunk.rows, [-1] * chunk.rows, [0.0] * chunk.rows
     because: dict[str, str] = {}
     errors = {str(place): said for place, said in chunk.errors.items()}
@@ -69,7 +69,8 @@ def made(chunk: Chunk, given: Sequence[Given | NotServed]) -> Part:
             errors[str(place)] = one.what
             continue
         label[place] = labels.setdefault(one.label, len(labels))
-        giver[place] = by.setdefault((ask.channel, one.release, one.adapter), len(by))
+        who = (ask.channel, one.release, one.adapter, taught[ask.channel])
+        giver[place] = by.setdefault(who, len(by))
         confidence[place] = round(one.confidence, 6)
         if one.because:
             because[str(place)] = one.because

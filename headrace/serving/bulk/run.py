@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -61,7 +61,8 @@ class Bulk:
 
         Raises InputError, NotFound, NotServed, MissingExtra before anything is written; Conflict where an
         unfinished run was of another input or order, unless `restart` throws its answers away, or was answered
-        by another release, unless `mixed` lets both stand; StoreBusy while another process writes there.
+        by another release or before other corrections, unless `mixed` lets both stand; StoreBusy while another
+        process writes there.
         """
         source = Source(file, str(file))
         _refuse(source, out)
@@ -73,14 +74,18 @@ class Bulk:
         parts, seen = Parts(out), _Seen(source)
         with parts.open({"input": seen.to_json(), "order": order.to_json()}, restart=restart):
             if not mixed:
-                _refuse_other_releases(parts, channels)
-            kept = self._answer(Chunks(source, order, channels.refusal), parts, file.name, seen.rows)
+                _refuse_others(parts, channels)
+            kept = self._answer(
+                Chunks(source, order, channels.refusal), parts, channels, file.name, seen.rows
+            )
             seen.refuse_changed()
             written = self._join(source, order, parts, out, kept)
             parts.remove()
         return written
 
-    def _answer(self, chunks: Iterable[Chunk], parts: Parts, name: str, total: int) -> int:
+    def _answer(
+        self, chunks: Iterable[Chunk], parts: Parts, channels: _Channels, name: str, total: int
+    ) -> int:
         """Answer what has no part yet; gives the rows that had one."""
         waiting: deque[Future[int]] = deque()
         done = kept = 0
@@ -90,7 +95,7 @@ class Bulk:
                     if parts.has(chunk):
                         done, kept = done + chunk.rows, kept + chunk.rows
                         continue
-                    waiting.append(pool.submit(self._part, chunk, parts))
+                    waiting.append(pool.submit(self._part, chunk, parts, channels.taught))
                     if len(waiting) > self._workers:
                         done += waiting.popleft().result()
                         self._progress(f"answering {name}", done, max(total, done))
@@ -101,8 +106,8 @@ class Bulk:
         self._progress(f"answering {name}", done, done)
         return kept
 
-    def _part(self, chunk: Chunk, parts: Parts) -> int:
-        parts.put(chunk.number, made(chunk, self._giver.give(chunk.asks)))
+    def _part(self, chunk: Chunk, parts: Parts, taught: Mapping[str, str]) -> int:
+        parts.put(chunk.number, made(chunk, self._giver.give(chunk.asks), taught))
         return chunk.rows
 
     def _join(self, source: Source, order: Order, parts: Parts, out: Path, kept: int) -> Written:
@@ -123,11 +128,13 @@ class _Channels:
     def __init__(self, task: str, giver: Giver, check: Callable[[str, str], None]) -> None:
         self._task, self._giver, self._check = task, giver, check
         self._refusals: dict[str, str] = {}
+        self.taught: dict[str, str] = {}
 
     def demand(self, channel: str) -> str:
         """The release that answers it; raises NotFound, NotServed."""
         self._check(self._task, channel)
         release = self._giver.serving(self._task, channel)
+        self.taught[channel] = self._giver.taught(self._task, channel)
         self._refusals[channel] = ""
         return release
 
@@ -217,14 +224,18 @@ def _order(
     return Order(task, channel, found, channel_column)
 
 
-def _refuse_other_releases(parts: Parts, channels: _Channels) -> None:
-    """Raise Conflict where an unfinished run's answers are of releases that serve no more."""
-    given = {(channel, release) for part in parts.known() for channel, release, _ in part.by}
-    for channel, release in sorted(given):
-        now = channels.demand(channel)
+def _refuse_others(parts: Parts, channels: _Channels) -> None:
+    """Raise Conflict where an unfinished run's answers are of releases or corrections that were others."""
+    given = {(channel, release, taught) for part in parts.known() for channel, release, _, taught in part.by}
+    for channel, release, taught in sorted(given):
+        now, what = channels.demand(channel), ""
         if now != release:
+            what = f"an unfinished run was answered by release {release}, and {now} serves by now."
+        elif channels.taught[channel] != taught:
+            what = f"an unfinished run was answered before the corrections of {channel!r} changed."
+        if what:
             raise Conflict(
-                f"an unfinished run was answered by release {release}, and {now} serves by now.",
+                what,
                 where=str(parts.folder),
                 cure="Add --restart to answer anew, or --mixed to go on: each row names its release.",
             )

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from headrace.errors import HeadraceError
 from headrace.web.api import docs, openapi, operators, routes
 from headrace.web.api.edge import Edge
-from headrace.web.api.hot import Hot
+from headrace.web.api.fast_path import FastPath
 from headrace.web.api.metrics import Metrics
 from headrace.web.api.problems import INTERNAL, Problem, of_error, of_status
 from headrace.web.service import Service
@@ -24,7 +24,7 @@ TITLE, VERSION = "Headrace", "1"
 class Api(FastAPI):
     """FastAPI, with the way past it that the server's protocol takes where it can."""
 
-    hot: Hot
+    fast_path: FastPath
 
 
 def create_app(service: Service) -> Api:
@@ -38,7 +38,7 @@ def create_app(service: Service) -> Api:
         redirect_slashes=False,
     )
     metrics = Metrics(service)
-    app.hot = Hot(service, metrics, service.log)
+    app.fast_path = FastPath(service, metrics, service.log)
     app.include_router(routes.router(service))
     app.include_router(operators.router(service, metrics))
     app.include_router(docs.router(lambda: app.openapi()))

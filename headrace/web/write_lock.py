@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 @contextmanager
-def turn_of(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock of the file at `path`, made where there is none; a process that dies lets go of it."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

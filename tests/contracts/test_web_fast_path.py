@@ -16,7 +16,7 @@ from web_stand import Stand, standing
 from headrace.errors import StoreError
 from headrace.store import Store
 from headrace.web.api import create_app
-from headrace.web.api.hot import LARGEST
+from headrace.web.api.fast_path import LARGEST
 from headrace.web.server import background
 from headrace.web.service import Limits, Service
 

@@ -40,7 +40,7 @@ Headers = Mapping[bytes, bytes]
 Respond = Callable[[bytes], None]
 
 
-class Hot:
+class FastPath:
     """Answers requests that `takes` accepts; everything here runs in the thread of the event loop."""
 
     def __init__(self, service: Service, metrics: Metrics, log: FilteringBoundLogger) -> None:
@@ -105,10 +105,10 @@ class Hot:
 class _Exchange:
     """One request and the way back to its client."""
 
-    __slots__ = ("_began", "_date", "_hot", "_id", "_respond")
+    __slots__ = ("_began", "_date", "_fast_path", "_id", "_respond")
 
-    def __init__(self, hot: Hot, date: bytes, respond: Respond) -> None:
-        self._hot, self._date, self._respond = hot, date, respond
+    def __init__(self, fast_path: FastPath, date: bytes, respond: Respond) -> None:
+        self._fast_path, self._date, self._respond = fast_path, date, respond
         self._id, self._began = f"req_{os.urandom(8).hex()}", time.perf_counter()
 
     def ended(self, future: asyncio.Future[Kept]) -> None:
@@ -121,7 +121,7 @@ class _Exchange:
 
     def failed(self, error: BaseException) -> None:
         """Send the problem document of an error."""
-        problem = self._hot.problem(error, self._id)
+        problem = self._fast_path.problem(error, self._id)
         more = "".join(f"{name.lower()}: {value}\r\n" for name, value in problem.headers.items())
         self.send(problem.kind.status, problem.body(PATH), MEDIA_TYPE, more)
 
@@ -132,7 +132,7 @@ class _Exchange:
             f"request-id: {self._id}\r\n{more}"
         )
         self._respond(b"".join((head.encode(), self._date, _FIXED, b"\r\n", body)))
-        self._hot.count(status, time.perf_counter() - self._began)
+        self._fast_path.count(status, time.perf_counter() - self._began)
 
 
 def _asked(body: bytes) -> tuple[str | None, list[str]]:
