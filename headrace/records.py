@@ -17,6 +17,8 @@ from typing import Literal
 Split = Literal["train", "validation", "test"]
 Origin = Literal["source", "feedback", "owner"]
 Verdict = Literal["right", "wrong", "correction"]
+FeedbackState = Literal["counts", "held", "undone"]
+Stage = Literal["shadow", "canary", "watch"]
 Clock = Callable[[], datetime]
 IdMaker = Callable[[str], str]
 Json = Mapping[str, object]
@@ -170,7 +172,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was said to whom, by which adapter, how sure; `because` names the correction that decided."""
+    """What was said to whom, by which adapter, how sure; `because` names the correction that decided.
+
+    `person` is a pseudonym of the end user where the channel named one. Where a trial's challenger answered,
+    `release` is the trial's id.
+    """
 
     id: str
     channel: str
@@ -182,11 +188,16 @@ class Answer:
     adapter: str
     at: datetime
     because: str | None = None
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a user said of an answer. A correction carries the right label."""
+    """What a user said of an answer. A correction carries the right label.
+
+    `person` is a pseudonym of who said it, `key` the id of the key through which it came. Feedback that is
+    `held` or `undone` counts for nothing; `reason` says why.
+    """
 
     id: str
     answer: str
@@ -198,6 +209,62 @@ class Feedback:
     at: datetime
     person: str | None = None
     used: bool = False
+    key: str | None = None
+    state: FeedbackState = "counts"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A challenger beside the champion of one (task, channel), on rows as they come.
+
+    In `shadow` the champion's answer is sent, in `canary` the challenger's to some users; `watch` compares a
+    new champion with the last one, which is then the `challenger`. `number` counts the pair's trials, from 1.
+    `salt` decides which users and rows are drawn. `outcome` says how it ended.
+    """
+
+    id: str
+    task: str
+    channel: str
+    champion: str
+    challenger: str
+    stage: Stage
+    number: int
+    salt: str
+    began: datetime
+    settings: Json
+    ended: datetime | None = None
+    outcome: str | None = None
+    evidence: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """The answer that a trial's other adapter gave to a question, and that was not sent.
+
+    `differs` from what was sent; `drawn` for audit by a coin of the recorded `rate`, thrown before the answers
+    were known.
+    """
+
+    answer: str
+    trial: str
+    adapter: str
+    label: str
+    confidence: float
+    differs: bool
+    drawn: bool
+    rate: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The right label of an answer that was drawn for audit, as somebody whom the owner trusts gave it."""
+
+    answer: str
+    label: str
+    by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from headrace.store.examples import Examples
 from headrace.store.failures import disk_errors
 from headrace.store.releases import History
 from headrace.store.rows import Added, Cursors, Quarantine, Rows
+from headrace.store.trials import Salts, Shadows, Trials
 
 __all__ = ["Added", "Database", "Reply", "Store", "TurnState", "read_recipe"]
 
@@ -43,6 +44,9 @@ class Store:
         self.keys = Keys(database)
         self.usage = Usage(database)
         self.turns = Turns(database)
+        self.trials = Trials(database)
+        self.shadows = Shadows(database)
+        self.salts = Salts(database)
 
     @classmethod
     def open(

@@ -65,6 +65,7 @@ def _columns(answer: Answer) -> tuple[object, ...]:
         answer.adapter,
         answer.because,
         tables.moment(answer.at),
+        answer.person,
     )
 
 

@@ -192,6 +192,7 @@ answers = Table(
     Column("adapter", String(64), nullable=False),
     Column("because", String(64)),
     Column("at", Moment, nullable=False),
+    Column("person", String(64), index=True),
 )
 
 feedback = Table(
@@ -207,7 +208,78 @@ feedback = Table(
     Column("person", String(64)),
     Column("used", Boolean, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("key", String(64)),
+    Column("state", String(16), nullable=False, server_default="counts"),
+    Column("reason", Text),
+    Index("feedback_person", "person"),
     sqlite_autoincrement=True,
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    *_pair(),
+    *[
+        Column(name, String(64), ForeignKey("adapters.id"), nullable=False)
+        for name in ("champion", "challenger")
+    ],
+    Column("stage", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("outcome", String(32)),
+    Column("evidence", JSON, nullable=False),
+    Column("began", Moment, nullable=False),
+    Column("ended", Moment),
+    sqlite_autoincrement=True,
+)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("answer", String(64), nullable=False, unique=True),
+    Column("trial", String(64), nullable=False),
+    Column("adapter", String(64), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("differs", Boolean, nullable=False),
+    Column("drawn", Boolean, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("shadows_trial", "trial", "differs", "drawn"),
+    sqlite_autoincrement=True,
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("answer", String(64), nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("record", String(64), nullable=False, index=True),
+    Column("commitment", String(64), nullable=False),
+    Column("link", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+salts = Table(
+    "salts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(64), nullable=False),
 )
 
 replies = Table(

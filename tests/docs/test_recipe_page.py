@@ -29,7 +29,7 @@ def test_the_file_on_the_page_is_a_recipe() -> None:
 def test_every_key_stands_on_the_page_with_its_default() -> None:
     page = shown()
     whole = recipe.Recipe(name="my-shop").model_dump(mode="json")
-    for section in ("clean", "train", "gate", "memory", "serve"):
+    for section in ("clean", "train", "gate", "release", "trust", "alerts", "memory", "serve"):
         assert page[section] == whole[section], section
     assert set(page) == set(whole)
     for noun, kind in (

@@ -1,4 +1,4 @@
-"""headrace.yaml -> Recipe. Every mistake of a file is reported at once, with its line, value and cure.
+"""The file -> Recipe, and edits of it. Every mistake is reported at once, with its line, value and cure.
 
 YAML 1.2 through ruamel (labels such as `yes` and `on` stay text), shape and values through pydantic; the
 options of a plug-in are checked by the class that the plug-in names, in the same pass.
@@ -6,7 +6,6 @@ options of a plug-in are checked by the class that the plug-in names, in the sam
 
 from __future__ import annotations
 
-import difflib
 import errno
 import io
 import os
@@ -14,9 +13,9 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
@@ -24,145 +23,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from headrace import plugins
 from headrace.errors import Conflict, HeadraceError, NotFound, RecipeError, StoreError, StoreFull
-from headrace.records import Channel
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-Detail = Literal["email", "phone", "card", "identity", "key", "ip"]
-
-
-class Section(BaseModel):
-    """Base of every part of the recipe: unknown keys are mistakes, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskRecipe(Section):
-    """What is asked of the model."""
-
-    kind: Literal["classify"] = "classify"
-    base: str = "all-MiniLM-L6-v2"
-    labels: tuple[str, ...] = ()
-    longest: int = Field(default=128, ge=8, le=512, description="tokens read of a text")
-    prefix: str | None = Field(
-        default=None, description="put before each text; None takes what the base wants"
-    )
-    precision: Literal["int8", "fp32"] = Field(default="int8", description="of the products that serve")
-
-
-class ChannelRecipe(Section):
-    """Who asks."""
-
-    tasks: tuple[str, ...] = Field(min_length=1)
-    language: str = ""
-    owner: str = ""
-    daily_quota: int | None = Field(default=None, ge=1)
-    share: bool = Field(True, description="its examples may train the shared adapter")
-
-
-class SourceRecipe(Section):
-    """Where rows come from, for one (task, channel)."""
-
-    channel: str
-    task: str
-    connector: str = "files"
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class CleanRecipe(Section):
-    """What is rejected, marked or masked."""
-
-    longest: int = Field(default=4000, ge=1, description="characters of a text")
-    near_duplicate: float = Field(default=0.85, gt=0, le=1, description="Jaccard index of character 5-grams")
-    test_share: float = Field(default=0.2, gt=0, lt=1)
-    mask: tuple[Detail, ...] = ("email", "phone", "card", "identity", "key")
-    conflicts: Literal["reject", "majority"] = "reject"
-
-
-class TrainRecipe(Section):
-    """How examples become an adapter."""
-
-    method: str = Field(
-        default="auto",
-        description="auto tries head, then lora on q,v, then on all; it keeps what validation says pays",
-    )
-    options: dict[str, Any] = Field(default_factory=dict)
-    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
-    own_adapters: bool = True
-    correction_weight: float = Field(
-        default=1.0, gt=0, description="weight of an example that came from feedback"
-    )
-
-
-class GateRecipe(Section):
-    """What a challenger must show before it is released."""
-
-    margin: float = Field(default=1.0, ge=0, le=100, description="points of accuracy that a release may lose")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-
-
-class MemoryRecipe(Section):
-    """How far a correction reaches before the next turn."""
-
-    enabled: bool = True
-    radius: float | None = Field(
-        default=None, gt=0, lt=1, description="None learns it from the task's examples"
-    )
-
-
-class ServeRecipe(Section):
-    """How the server listens and gathers."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8420, ge=0, le=65535)
-    batch: int = Field(default=32, ge=1, le=1024, description="rows of one inference at most")
-    queue: int = Field(default=1024, ge=64, description="rows waiting at most; beyond it 503")
-    body: int = Field(default=1_000_000, ge=1024, description="bytes of a request at most; beyond it 413")
-    threads: int = Field(default=1, ge=1, le=64)
-    memory: int = Field(
-        default=1024, ge=16, le=1 << 20, description="megabytes of adapters in memory; others wait on disk"
-    )
-    workers: int = Field(default=1, ge=1, le=64, description="processes that share the port and the store")
-    acknowledge: Literal["stored", "first"] = Field(
-        default="stored", description="when an answer is sent: once it is on disk, or before"
-    )
-
-
-class Recipe(Section):
-    """The whole of headrace.yaml."""
-
-    name: Name
-    seed: int = Field(default=0, ge=0)
-    store: str = "store.db"
-    tasks: dict[Name, TaskRecipe] = Field(default_factory=dict)
-    channels: dict[Name, ChannelRecipe] = Field(default_factory=dict)
-    sources: dict[Name, SourceRecipe] = Field(default_factory=dict)
-    clean: CleanRecipe = CleanRecipe()
-    train: TrainRecipe = TrainRecipe()
-    gate: GateRecipe = GateRecipe()
-    memory: MemoryRecipe = MemoryRecipe()
-    serve: ServeRecipe = ServeRecipe()
-
-    def channel(self, name: str) -> Channel:
-        """The channel called `name`; NotFound names the nearest."""
-        found = self.channels.get(name)
-        if found is None:
-            raise NotFound(f"there is no channel {name!r}.", cure=_nearest(name, self.channels))
-        return Channel(name, found.tasks, found.language, found.owner, found.daily_quota)
-
-    def task(self, name: str) -> TaskRecipe:
-        """The task called `name`; NotFound names the nearest."""
-        found = self.tasks.get(name)
-        if found is None:
-            raise NotFound(f"there is no task {name!r}.", cure=_nearest(name, self.tasks))
-        return found
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """Every (task, channel), in the file's order."""
-        return [(task, name) for name, channel in self.channels.items() for task in channel.tasks]
-
-    def channels_of(self, task: str) -> list[str]:
-        """The channels that ask this task."""
-        return [name for name, channel in self.channels.items() if task in channel.tasks]
+from headrace.recipe.sections import Recipe, Section, nearest
 
 
 @dataclass(frozen=True)
@@ -226,7 +87,7 @@ def edit(path: Path, section: str, name: str, value: Mapping[str, object] | None
         entries = tree[section] = {}
     noun = section.rstrip("s")
     if value is None and name not in entries:
-        raise NotFound(f"there is no {noun} {name!r}.", cure=_nearest(name, entries))
+        raise NotFound(f"there is no {noun} {name!r}.", cure=nearest(name, entries))
     if value is not None and name in entries:
         raise Conflict(f"{noun} {name!r} exists already.", where=str(path), cure="Edit it in the file.")
     if value is None:
@@ -279,7 +140,7 @@ def _shape_mistake(details: ErrorDetails) -> _Mistake:
     path = tuple(part for part in details["loc"] if part != "[key]")
     if details["type"] == "extra_forbidden":
         known = _keys_at(path[:-1])
-        return _Mistake(path, f"unknown key. {_nearest(str(path[-1]), known)}")
+        return _Mistake(path, f"unknown key. {nearest(str(path[-1]), known)}")
     if details["type"] == "missing":
         return _Mistake(path, "is missing. Add it.")
     value = details["input"]
@@ -305,14 +166,14 @@ def _references(tree: Mapping[str, Any]) -> Iterator[_Mistake]:
         ):
             if task not in tasks:
                 yield _Mistake(
-                    ("channels", name, "tasks", i), f"there is no task {task!r}. {_nearest(task, tasks)}"
+                    ("channels", name, "tasks", i), f"there is no task {task!r}. {nearest(task, tasks)}"
                 )
     for name, source in _entries(tree, "sources").items():
         for key, known in (("task", tasks), ("channel", channels)):
             value = source.get(key) if isinstance(source, Mapping) else None
             if isinstance(value, str) and value not in known:
                 yield _Mistake(
-                    ("sources", name, key), f"there is no {key} {value!r}. {_nearest(value, known)}"
+                    ("sources", name, key), f"there is no {key} {value!r}. {nearest(value, known)}"
                 )
 
 
@@ -343,7 +204,7 @@ def _options(kind: str, part: Any, given: Any, path: tuple[str, ...], key: str) 
             inner = _shape_mistake(details)
             text = inner.text
             if details["type"] == "extra_forbidden":
-                text = f"unknown key. {_nearest(str(inner.path[-1]), known.model_fields)}"
+                text = f"unknown key. {nearest(str(inner.path[-1]), known.model_fields)}"
             yield _Mistake((*path, "options", *inner.path), text)
 
 
@@ -370,13 +231,6 @@ def _line_of(path: Path, offset: int) -> int:
 
 def _dotted(path: Sequence[str | int]) -> str:
     return ".".join(str(part) for part in path) or "the file"
-
-
-def _nearest(name: object, known: Mapping[str, object] | Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    if near:
-        return f"Did you mean {near[0]!r}?"
-    return f"Known: {', '.join(known)}." if known else "There are none yet."
 
 
 def _short(value: object) -> str:
