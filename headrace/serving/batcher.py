@@ -1,9 +1,11 @@
 """One thread infers; whoever asks is told from it. Channels that compete get their share of tokens.
 
 The thread takes what waits, at most `batch` rows, the channels in fair turns. An idle server so answers one
-row at once, a busy one in batches. When the queue is full, the channel that holds most of it gives way, so
-that no channel can shut out another. Rows whose adapter must come from disk first stand aside while another
-thread fetches it, and then go before their channel's others: who is in memory never waits for a disk.
+row at once, a busy one in batches. Where several channels ask, one that asks more than the others together
+does not fill every batch: who came with one row would wait for all of its rows. When the queue is full, the
+channel that holds most of it gives way, so that no channel can shut out another. Rows whose adapter must come
+from disk first stand aside while another thread fetches it, and then go before their channel's others: who is
+in memory never waits for a disk.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import math
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from headrace.serving.fair import FairQueue
 
 _FETCHES = 8  # times that a row's adapter may be pushed out again before the row could run
 _RECENT = 1000  # batches whose time is remembered
+_FEW = 4  # rows that a channel may always bring into a batch
+_COMPANY = 16  # batches that a channel is not taken to be alone after another one asked
 
 
 class Infers(Protocol):
@@ -93,6 +97,7 @@ class Batcher:
         self._aside: dict[Hashable, list[_Row]] = {}
         self._rows, self._batches, self._refused, self._failed, self._fetched = 0, 0, 0, 0, 0
         self._seconds_a_row = 0.005
+        self._last_channel, self._alone = "", _COMPANY
         self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT)
         self._changed = threading.Condition(threading.Lock())
         self._asleep = self._stopping = False
@@ -225,15 +230,45 @@ class Batcher:
     def _take(self) -> list[_Row]:
         """Up to `batch` rows that can run, the channels in fair turns."""
         taken: list[_Row] = []
+        rows: Counter[str] = Counter()
+        held: list[tuple[str, _Row]] = []
         charged: tuple[str, int] | None = None
         while True:
             with self._changed:  # not held while tokens are counted: who asks must not wait for that
                 if charged:
                     self._waiting.charge(*charged)
+                    charged = None
                 found = self._waiting.take() if len(taken) < self._batch else None
-            if found is None:
-                return taken
+                if found is None:
+                    self._let_go(held)
+                    break
+            if self._has_enough(found[0], rows):
+                held.append(found)  # not charged yet: its channel gives no other row meanwhile
+                continue
+            before = len(taken)
             charged = found[0], self._admit(found[1], taken)
+            rows[found[0]] += len(taken) - before
+        self._keep_company(rows)
+        return taken
+
+    def _let_go(self, held: Sequence[tuple[str, _Row]]) -> None:
+        """Put rows that were not taken after all before their channels' others."""
+        for channel, row in held:
+            self._waiting.put_back(channel, [row])
+            self._waiting.charge(channel, 0)
+
+    def _has_enough(self, channel: str, rows: Counter[str]) -> bool:
+        """Whether a row of `channel` would only make others wait: it has as many in the batch as they have."""
+        its = rows[channel]
+        alone = self._alone >= _COMPANY and its == rows.total()
+        return its >= _FEW and its >= rows.total() - its and not alone
+
+    def _keep_company(self, rows: Counter[str]) -> None:
+        """Count the batches since more than one channel asked."""
+        if len(rows) == 1 and self._last_channel in rows:
+            self._alone += 1
+        elif rows:
+            self._alone, self._last_channel = 0, next(iter(rows))
 
     def _admit(self, row: _Row, taken: list[_Row]) -> int:
         """Put a row into the batch, or aside where its adapter is on disk; its tokens."""

@@ -322,3 +322,25 @@ def test_overload_passes_and_leaves_nothing_behind(gate: Gate) -> None:
     assert batcher.submit(ask("after", "fine")).result(10).label == "fine"
     assert batcher.counts.waiting == 0
     batcher.stop(timeout=10)
+
+
+def test_a_loud_channel_does_not_make_the_batches_of_others_long(gate: Gate) -> None:
+    batcher = Batcher(gate, batch=32, queue=500)
+    batcher.submit(ask("quiet", "first"))
+    assert gate.entered.acquire(timeout=10)
+    loud = [batcher.submit(ask("loud", f"loud {n}")) for n in range(200)]
+    quiet = [batcher.submit(ask(f"quiet {n}")) for n in range(6)]
+    gate.open.release(2)
+    for _ in range(2):
+        assert gate.entered.acquire(timeout=10)
+    asked = [one.channel for one in gate.batches[1]]
+    assert sorted(set(asked)) == ["loud", *(f"quiet {n}" for n in range(6))]
+    assert asked.count("loud") == 6  # as many as the others have, and not the 26 that there is room for
+    assert [one.channel for one in gate.batches[2]] == ["loud"] * 4
+    gate.open.release(100)
+    assert len(wait([*loud, *quiet], 10).done) == 206
+    assert [one.text for batch in gate.batches for one in batch if one.channel == "loud"] == [
+        f"loud {n}" for n in range(200)
+    ]
+    assert max(map(len, gate.batches)) == 32  # alone for a while, it has the whole server
+    batcher.stop(timeout=10)
