@@ -21,13 +21,16 @@ class Router:
 
     @classmethod
     def of(cls, releases: Iterable[Release], shared_adapters: Container[str]) -> Router:
-        """A router over a history of releases; of two at the same moment the later in order is newer."""
+        """A router over a history of releases, oldest first."""
         return cls().after(releases, shared_adapters)
 
     def after(self, releases: Iterable[Release], shared_adapters: Container[str]) -> Router:
-        """The router that this one becomes by further releases."""
+        """The router that this one becomes by further releases, in the order in which they were made.
+
+        What the clock said then does not count: it may have been set back.
+        """
         own, shared = dict(self.own), dict(self.shared)
-        for release in sorted(releases, key=lambda release: release.at):
+        for release in releases:
             slim = replace(release, evidence={})
             own[release.task, release.channel] = slim
             if release.adapter in shared_adapters:
