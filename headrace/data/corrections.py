@@ -10,24 +10,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from headrace.data.mask import Masker
 from headrace.data.neighbours import Neighbours
+from headrace.data.reverts import Reverts, reverts
+from headrace.data.shares import within_share
 from headrace.data.split import hash_split
-from headrace.data.texts import text_key, tidy
 from headrace.data.verdicts import EQUALS_TEST, rejection, unknown_label, unusable
+from headrace.data.words import SOURCE as SOURCE
+from headrace.data.words import Reader, Word, last_words
 from headrace.recipe import Recipe
 from headrace.records import Clock, Example, Feedback, Rejected, Row, Split, content_id
 from headrace.store import Store
 from headrace.store.rows import set_states_in
 
-SOURCE = "feedback"
 Fate = Literal["added", "relabelled", "confirmed", "kept", "rejected", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Absorbed:
     """What became of unused feedback: `added` and `relabelled` examples by corrections, `confirmed` ones by
-    "right"; `kept` examples that nobody but the owner or the source changes; `rejected` to quarantine.
+    "right"; `kept` examples that nobody but the owner or the source changes; `rejected` to quarantine;
+    `reverted` examples of feedback that was undone.
     """
 
     read: int = 0
@@ -36,15 +38,7 @@ class Absorbed:
     confirmed: int = 0
     kept: int = 0
     rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """The last word on one text of one (task, channel)."""
-
-    feedback: Feedback
-    row: Row
-    key: str
+    reverted: int = 0
 
 
 @dataclass(slots=True)
@@ -53,6 +47,7 @@ class _Plan:
     fresh: list[tuple[Row, Example, str]] = field(default_factory=list)
     relabelled: list[tuple[Row, Example]] = field(default_factory=list)
     rejected: list[tuple[Row, Rejected, str]] = field(default_factory=list)
+    reverts: Reverts = field(default_factory=Reverts)
 
 
 def absorb_feedback(store: Store, recipe: Recipe, *, clock: Clock) -> Absorbed:
@@ -61,69 +56,29 @@ def absorb_feedback(store: Store, recipe: Recipe, *, clock: Clock) -> Absorbed:
     The newest correction of a text wins, and any correction over "right". It relabels the example of the same
     text, whose split stays; golden ones and the source's own test rows stay as they are. A new text takes the
     split of its first near-duplicate, else that of its hash. "Right" makes an example only where none is.
+    What is held teaches nothing; of what was undone, what it taught is taken back. One person's corrections
+    beyond their share of the channel's rows wait.
     """
-    unused = store.feedback.list(used=False)
-    plan = _Plan()
-    for task in dict.fromkeys(feedback.task for feedback in unused):
-        of_task = [feedback for feedback in unused if feedback.task == task]
-        _plan_task(store, recipe, task, _last_words(store, recipe, of_task, clock), plan, clock)
-    if unused:
-        _keep(store, plan, unused)
-    f = plan.fates
-    return Absorbed(len(unused), f["added"], f["relabelled"], f["confirmed"], f["kept"], f["rejected"])
-
-
-def _last_words(store: Store, recipe: Recipe, feedback: Sequence[Feedback], clock: Clock) -> list[_Said]:
-    """For each text the newest correction, else the newest "right"; in the order in which texts came."""
-    masked: dict[str, Masker] = {}
-    last: dict[tuple[str, str], _Said] = {}
-    for one in feedback:
-        label = _label(store, one)
-        if label is None:
-            continue
-        if one.channel not in masked:
-            masked[one.channel] = _masker(recipe, one.channel)
-        said = _said(one, label, masked[one.channel], clock)
-        before = last.get((one.channel, said.key))
-        if before is None or one.verdict == "correction" or before.feedback.verdict != "correction":
-            last[one.channel, said.key] = said
-    return list(last.values())
-
-
-def _label(store: Store, feedback: Feedback) -> str | None:
-    """The label that a feedback stands for; None where it only says that the answer was wrong."""
-    if feedback.label is not None:
-        return feedback.label
-    if feedback.verdict != "right":
-        return None
-    return store.answers.get(feedback.answer).label
-
-
-def _masker(recipe: Recipe, channel: str) -> Masker:
-    language = recipe.channels[channel].language if channel in recipe.channels else ""
-    return Masker(recipe.clean.mask, language)
-
-
-def _said(feedback: Feedback, label: str, masker: Masker, clock: Clock) -> _Said:
-    text, counts = masker.mask(tidy(feedback.text.replace("\x00", " ")))
-    row = Row(
-        id=content_id("row", feedback.channel, feedback.task, SOURCE, text, label),
-        channel=feedback.channel,
-        task=feedback.task,
-        source=SOURCE,
-        text=text,
-        label=label,
-        split=None,
-        place=f"answer {feedback.answer}",
-        at=clock(),
-        origin="feedback",
-        masked=counts,
-    )
-    return _Said(feedback, row, text_key(text))
+    waiting = store.feedback.waiting()
+    undone = [feedback for feedback in waiting if feedback.state == "undone"]
+    reader, plan = Reader(store, recipe, clock=clock), _Plan()
+    words = reader.words(feedback for feedback in waiting if feedback.state == "counts")
+    kept = within_share(store, recipe, reader, words)
+    last = last_words(kept)
+    for task in dict.fromkeys(word.row.task for word in last.values()):
+        _plan_task(store, recipe, task, [w for w in last.values() if w.row.task == task], plan, clock)
+    plan.reverts = reverts(store, reader, undone, last)
+    waits = {word.feedback.id for word in words} - {word.feedback.id for word in kept}
+    used = [feedback for feedback in waiting if feedback.id not in waits]
+    if used:
+        _keep(store, plan, used)
+    f, back = plan.fates, len(plan.reverts.back) + len(plan.reverts.gone)
+    read = len(used)
+    return Absorbed(read, f["added"], f["relabelled"], f["confirmed"], f["kept"], f["rejected"], back)
 
 
 def _plan_task(
-    store: Store, recipe: Recipe, task: str, words: Sequence[_Said], plan: _Plan, clock: Clock
+    store: Store, recipe: Recipe, task: str, words: Sequence[Word], plan: _Plan, clock: Clock
 ) -> None:
     known = store.examples.by_text_key(task, [said.key for said in words])
     splits = store.rows.given_splits([e.id for same in known.values() for e in same if e.split == "test"])
@@ -143,7 +98,7 @@ def _plan_task(
 
 
 def _reject(
-    recipe: Recipe, said: _Said, same: Sequence[Example], official: set[str], plan: _Plan, clock: Clock
+    recipe: Recipe, said: Word, same: Sequence[Example], official: set[str], plan: _Plan, clock: Clock
 ) -> Fate | None:
     """Send to quarantine what cannot be an example; None where it can."""
     row = said.row
@@ -160,7 +115,7 @@ def _reject(
     return "rejected"
 
 
-def _known(said: _Said, same: Sequence[Example], official: set[str], plan: _Plan) -> Fate | None:
+def _known(said: Word, same: Sequence[Example], official: set[str], plan: _Plan) -> Fate | None:
     """What a feedback does to the example of its own text; None where there is no such example."""
     here = [example for example in same if example.channel == said.row.channel]
     if not here:
@@ -176,7 +131,7 @@ def _split(recipe: Recipe, key: str) -> Split:
     return hash_split(recipe.seed, key, recipe.clean.test_share)
 
 
-def _example(recipe: Recipe, said: _Said, clock: Clock) -> Example:
+def _example(recipe: Recipe, said: Word, clock: Clock) -> Example:
     row = said.row
     return Example(
         id=row.id,
@@ -193,14 +148,17 @@ def _example(recipe: Recipe, said: _Said, clock: Clock) -> Example:
 def _keep(store: Store, plan: _Plan, used: Sequence[Feedback]) -> None:
     rows = [row for row, _, _ in plan.fresh] + [row for row, _ in plan.relabelled]
     rows += [row for row, _, _ in plan.rejected]
-    states: Mapping[str, str] = dict.fromkeys([row.id for row in rows], "clean") | {
-        row.id: "rejected" for row, _, _ in plan.rejected
-    }
+    states: Mapping[str, str] = dict.fromkeys([row.id for row in rows], "clean") | dict.fromkeys(
+        [row.id for row, _, _ in plan.rejected] + plan.reverts.gone, "rejected"
+    )
     with store.transaction() as connection:
         store.rows.add_in(connection, rows, run=content_id("run", *(one.id for one in used)))
         store.examples.add_in(connection, [(example, key) for _, example, key in plan.fresh])
         for row, example in plan.relabelled:
             store.examples.relabel_in(connection, example.id, row.label or "", "feedback")
+        for name, (label, origin) in plan.reverts.back.items():
+            store.examples.relabel_in(connection, name, label, origin)
+        store.examples.remove_in(connection, plan.reverts.gone)
         keys = {entry.id: key for _, entry, key in plan.rejected}
         store.quarantine.add_in(connection, [entry for _, entry, _ in plan.rejected], keys)
         set_states_in(connection, states)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from headrace.data.aliases import aliases
 from headrace.data.split import hash_split
 from headrace.data.texts import garbled, text_key, tidy
 from headrace.errors import NotFound
@@ -79,7 +80,8 @@ class Judge:
 
     def __init__(self, store: Store, recipe: Recipe, task: str, rows: Sequence[Row], at: datetime) -> None:
         self._store, self._recipe, self._task, self._at = store, recipe, task, at
-        self._rows = {row.id: row for row in rows}
+        now = aliases(store, task)
+        self._rows = {row.id: replace(row, label=now.get(row.label or "", row.label)) for row in rows}
         self._texts = {row.id: tidy(row.text) for row in rows}
         self._keys = {row_id: text_key(text) for row_id, text in self._texts.items()}
         self._load(sorted(set(self._keys.values())))

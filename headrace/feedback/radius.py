@@ -28,7 +28,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -74,11 +74,15 @@ _FORMAT = "headrace-radius-1"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """n corrections beside a question: cosine of the views [n], affinity of the scores [n], votes [n, L]."""
+    """n corrections beside a question: cosine of the views [n], affinity of the scores [n], votes [n, L].
+
+    `crowd` [n] says among how many corrections each shares what they may change together; None among all n.
+    """
 
     similarity: Floats
     affinity: Floats
     votes: Floats
+    crowd: Floats | None = None
 
 
 class Reach(Protocol):
@@ -114,7 +118,10 @@ class Fixed:
     def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
         """[n] cosine above the threshold."""
         above = found.similarity - np.float32(self.cosine)
-        return np.where(agrees(found.similarity, found.affinity), above, np.float32(-1))
+        reached = agrees(found.similarity, found.affinity)
+        if found.crowd is not None:
+            reached &= np.isfinite(found.crowd)
+        return np.where(reached, above, np.float32(-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +162,13 @@ class Radius:
         far, thresholds = _simulate(views, y, kept, novelty, random)
         return cls(mean, references, step, novelty, far, thresholds)
 
+    def relabelled(self, names: Mapping[str, str]) -> Radius:
+        """The radius with other names for labels; those that get one name share their examples."""
+        found: dict[str, list[NDArray[np.int8]]] = {}
+        for label, rows in self.references.items():
+            found.setdefault(names.get(label, label), []).append(rows)
+        return replace(self, references={label: np.concatenate(rows) for label, rows in found.items()})
+
     def view(self, embedding: Floats) -> Floats:
         """[d] of length 1: the embedding without the task's mean."""
         return np.asarray(_views(embedding[None], self.mean)[0])
@@ -167,22 +181,22 @@ class Radius:
     def margins(self, found: Found, view: Floats, scores: Mapping[str, float]) -> Floats:
         """[n] of the measure above its threshold; -inf where the intents disagree or the distance is far."""
         margins = np.full(len(found.similarity), -np.inf, np.float32)
-        threshold = self._threshold(len(found.similarity))
         near = np.flatnonzero(agrees(found.similarity, found.affinity) & (found.similarity >= self.far))
-        if threshold is None or not len(near):
+        if not len(near) or not self.thresholds:
             return margins
+        crowd = np.full(len(margins), len(margins), np.float32) if found.crowd is None else found.crowd
         voted = np.sqrt(found.votes[near] @ self.votes(view))
         near = near[agrees(found.similarity[near], found.affinity[near] * voted)]
         density = self.novelty * np.float32(self.density(view, scores))
         measured = _measure(found.similarity[near], found.affinity[near], density)
-        margins[near] = measured - np.float32(threshold)
+        margins[near] = measured - self._limits(crowd[near])
         return margins
 
-    def _threshold(self, corrections: int) -> float | None:
-        """The threshold when so many corrections share `TOGETHER`; None where each reaches its text alone."""
-        allowed = TOGETHER / max(corrections, 1)
-        fitting = (t for share, t in zip(LADDER, self.thresholds, strict=False) if share <= allowed)
-        return next(fitting, None)
+    def _limits(self, crowd: Floats) -> Floats:
+        """Thresholds when so many corrections share `TOGETHER`; inf where each reaches its text alone."""
+        falling = -np.array(LADDER[: len(self.thresholds)])
+        places = np.searchsorted(falling, -TOGETHER / np.maximum(crowd, 1))
+        return np.array([*self.thresholds, np.inf], np.float32)[places]
 
     def density(self, view: Floats, scores: Mapping[str, float]) -> float:
         """log of how densely examples of the question's own intent lie about it."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import get_args
 
 from headrace.errors import InputError
+from headrace.feedback.trust import Sight, carry_out, rule
+from headrace.recipe import TrustRecipe
 from headrace.records import Answer, Clock, Feedback, IdMaker, Verdict, random_id, utc_now
 from headrace.store import Store
 
@@ -24,19 +26,25 @@ def record(
     person: str | None = None,
     labels: Sequence[str],
     salt: bytes = b"",
+    trust: TrustRecipe | None = None,
+    sight: Sight | None = None,
     clock: Clock = utc_now,
     ids: IdMaker = random_id,
 ) -> Feedback:
     """Store what somebody in `channel` said of an answer; it is on disk when this returns.
 
     `verdict` is right, wrong or correction; a correction alone carries a label, one of the task's `labels`.
-    `person` is stored as a hash under the project's `salt`. Raises NotFound where the channel gave no such
-    answer (another channel's answer reads like an id that nobody has), InputError with `field` for the rest.
+    `person` is stored as a hash under the project's `salt`. It comes through no key: without a person it is
+    the owner's word; else `trust` says how much counts, by the `sight` of the answer's text, and the state and
+    reason of what is returned say whether this does. Raises NotFound where the channel gave no such answer
+    (another channel's answer reads like an id that nobody has), InputError with `field` for the rest.
     """
     answer = store.answers.get(answer_id, channel=channel)
     said = checked(answer, verdict, label, person, labels=labels, salt=salt, clock=clock, ids=ids)
-    store.feedback.add(said)
-    return said
+    with store.transaction() as connection:
+        ruling = rule(store, connection, said, trust or TrustRecipe(), sight or Sight())
+        carry_out(store, connection, ruling)
+    return ruling.feedback
 
 
 def checked(
@@ -47,10 +55,15 @@ def checked(
     *,
     labels: Sequence[str],
     salt: bytes = b"",
+    key: str | None = None,
     clock: Clock = utc_now,
     ids: IdMaker = random_id,
 ) -> Feedback:
-    """What somebody said of `answer`, checked like `record` and not stored yet; raises InputError."""
+    """What somebody said of `answer`, checked like `record`, neither judged nor stored yet; raises InputError.
+
+    `key` is the id of the key through which it came; then who asked has said it, where no `person` is named.
+    """
+    asked = None if key is None else answer.person
     return Feedback(
         id=ids("fb"),
         answer=answer.id,
@@ -60,7 +73,8 @@ def checked(
         verdict=_verdict(verdict, label),
         label=None if label is None else known_label(label, labels),
         at=clock(),
-        person=None if person is None else pseudonym(person, salt),
+        person=asked if person is None else pseudonym(person, salt),
+        key=key,
     )
 
 

@@ -218,3 +218,42 @@ def test_a_damaged_radius_is_refused(damage: dict[str, object]) -> None:
     embeddings, labels = clusters(1)
     with pytest.raises(ArtifactError, match="damaged"):
         Radius.from_json(Radius.learn(embeddings, labels, seed=0).to_json() | damage)
+
+
+def test_a_users_implausible_word_reaches_the_same_text_alone(memory: Memory) -> None:
+    """OWASP LLM04: most corrections of answers that the adapter is sure of are mistaken."""
+    for label, sure, reaches in (("b", False, False), ("b", True, True)):
+        made = Memory({"intent": Fixed(0.9)})
+        made.learn("intent", "shop", "one", unit(1, 0, 0), SURE, label, "fb_1", person="ann", sure=sure)
+        assert ask(made, "one") == (label, "fb_1")
+        assert (ask(made, "another", embedding=unit(1, 0.1, 0)) is not None) is reaches
+    made = Memory({"intent": Fixed(0.9)}, plausible=0.005)
+    made.learn("intent", "shop", "one", unit(1, 0, 0), SURE, "b", "fb_1", person="ann", sure=False)
+    assert ask(made, "another", embedding=unit(1, 0.1, 0)) == ("b", "fb_1")
+
+
+def test_one_persons_corrections_together_reach_no_further_than_one() -> None:
+    """OWASP ML02: a thousand of one user's change no more of others' answers than a few do."""
+    asked, known = clusters(2, 40)
+    radius = Radius.learn(*clusters(1), seed=0)
+
+    def changed(people: int, corrections: int) -> float:
+        memory = Memory({"intent": radius})
+        for i in range(corrections):
+            who = f"p{i % people}"
+            memory.learn(
+                "intent", "shop", f"q{i}", asked[i], scores_of(known[i]), "new", f"fb_{i}", person=who
+            )
+        rest = range(corrections, len(asked))
+        found = [ask(memory, f"q{j}", embedding=asked[j], scores=scores_of(known[j])) for j in rest]
+        return sum(one is not None for one in found) / len(rest)
+
+    assert changed(1, 10) < changed(10, 10)
+    assert changed(1, 30) == 0
+
+
+def test_the_order_of_effect_decides_and_not_the_order_of_learning() -> None:
+    memory = Memory()
+    for label, order in (("b", (5, 1)), ("a", (2, 2))):
+        memory.learn("intent", "shop", "one", unit(1, 0, 0), SURE, label, f"fb_{label}", order)
+    assert ask(memory, "one") == ("b", "fb_b")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from data_parts import NOW, bring, examples, feed, now, recipe, say, settle, splits
@@ -61,6 +63,17 @@ def test_right_confirms_a_new_text_and_leaves_a_known_one(sqlite_store: Store) -
     say(sqlite_store, 2, "new", None, said="b")
     assert absorb(sqlite_store).confirmed == 1
     assert labels(sqlite_store) == {"known": "a", "new": "b"}
+
+
+@pytest.mark.parametrize(("person", "added"), [(None, 1), ("person_1", 0)])
+def test_a_channel_that_names_nobody_teaches_and_one_person_alone_waits(
+    sqlite_store: Store, person: str | None, added: int
+) -> None:
+    sqlite_store.answers.add([Answer("ans", "desk", "intent", "hm", "a", 0.5, "r", "a", NOW)])
+    through: dict[str, Any] = {"person": person, "key": "key_1", "chance": 0.4}
+    said = Feedback("fb", "ans", "desk", "intent", "hm", "correction", "b", NOW)
+    sqlite_store.feedback.add(replace(said, **through))
+    assert absorb(sqlite_store).added == added
 
 
 def test_wrong_alone_is_used_and_teaches_nothing(sqlite_store: Store) -> None:
