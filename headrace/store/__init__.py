@@ -14,14 +14,17 @@ from sqlalchemy import Connection
 
 from headrace.errors import NotFound, StoreError
 from headrace.store.access import Keys, Turns, TurnState, Usage
-from headrace.store.answers import Answers, Feedbacks, Replies, Reply
+from headrace.store.answers import Answers, Replies, Reply
 from headrace.store.artifacts import Artifacts
 from headrace.store.backup import read_backup, read_recipe, write_backup
 from headrace.store.database import BUSY_SECONDS, Database
 from headrace.store.examples import Examples
 from headrace.store.failures import disk_errors
+from headrace.store.feedbacks import Feedbacks
+from headrace.store.forgets import Forgets
 from headrace.store.releases import History
 from headrace.store.rows import Added, Cursors, Quarantine, Rows
+from headrace.store.steps import Steps
 from headrace.store.trials import Salts, Shadows, Trials
 
 __all__ = ["Added", "Database", "Reply", "Store", "TurnState", "read_recipe"]
@@ -44,6 +47,8 @@ class Store:
         self.keys = Keys(database)
         self.usage = Usage(database)
         self.turns = Turns(database)
+        self.steps = Steps(database)
+        self.forgets = Forgets(database)
         self.trials = Trials(database)
         self.shadows = Shadows(database)
         self.salts = Salts(database)

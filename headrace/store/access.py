@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from headrace.errors import NotFound
 from headrace.records import Key
 from headrace.store import tables
+from headrace.store.chain import Chain
 from headrace.store.database import Database
 from headrace.store.table import adding, driver_insert, record, values
 
@@ -121,6 +122,7 @@ class Turns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._chain = Chain(database)
 
     def open(self) -> TurnState | None:
         """The turn that was begun and not finished."""
@@ -136,12 +138,13 @@ class Turns:
             connection.execute(adding(tables.turns, self._database.engine.dialect.name), values(turn))
 
     def save(self, turn_id: str, state: Mapping[str, object], finished: datetime | None = None) -> None:
-        """Store how far it got; `finished` ends it."""
+        """Store how far it got; `finished` ends it, and what has ended is history and changes no more."""
         t = tables.turns
         with self._database.write() as connection:
-            connection.execute(
-                update(t).where(t.c.id == turn_id).values(state=dict(state), finished=finished)
-            )
+            open_ = update(t).where(t.c.id == turn_id, t.c.finished.is_(None))
+            done = connection.execute(open_.values(state=dict(state), finished=finished))
+            if finished is not None and done.rowcount:
+                self._chain.append_in(connection, "turn", [turn_id])
 
     def list(self, limit: int = 100) -> list[TurnState]:
         """Turns, newest first."""

@@ -1,8 +1,7 @@
-"""Answers that were given, what users said of them, and replies kept for retries."""
+"""Answers that were given, and replies kept for retries."""
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +9,10 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, select, update
 
 from headrace.errors import NotFound
-from headrace.records import Answer, Feedback
+from headrace.records import Answer
 from headrace.store import tables
 from headrace.store.database import Database
-from headrace.store.table import adding, batches, driver_insert, record, values
+from headrace.store.table import adding, driver_insert, record, values
 
 
 class Answers:
@@ -67,59 +66,6 @@ def _columns(answer: Answer) -> tuple[object, ...]:
         tables.moment(answer.at),
         answer.person,
     )
-
-
-class Feedbacks:
-    """What users said. `used` says that a turn has made an example of it."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._dialect = database.engine.dialect.name
-
-    def add(self, feedback: Feedback) -> None:
-        """Store one; it is durable when this returns. The same id twice counts once."""
-        with self._database.write() as connection:
-            self.add_in(connection, feedback)
-
-    def add_in(self, connection: Connection, feedback: Feedback) -> None:
-        """Like `add`, inside a transaction of the caller's."""
-        connection.execute(adding(tables.feedback, self._dialect), [values(feedback)])
-
-    def list(
-        self,
-        *,
-        task: str | None = None,
-        channel: str | None = None,
-        used: bool | None = None,
-        limit: int | None = None,
-    ) -> list[Feedback]:
-        """Feedback in the order in which it came."""
-        t = tables.feedback
-        query = select(t).order_by(t.c.seq)
-        for column, wanted in ((t.c.task, task), (t.c.channel, channel), (t.c.used, used)):
-            query = query if wanted is None else query.where(column == wanted)
-        query = query if limit is None else query.limit(limit)
-        with self._database.read() as connection:
-            return [record(Feedback, row) for row in connection.execute(query)]
-
-    def after(self, seq: int, limit: int = 1000) -> builtins.list[tuple[int, Feedback]]:
-        """Feedback that came after number `seq`, with its numbers, at most `limit`."""
-        t = tables.feedback
-        query = select(t).where(t.c.seq > seq).order_by(t.c.seq).limit(limit)
-        with self._database.read() as connection:
-            return [(row.seq, record(Feedback, row)) for row in connection.execute(query)]
-
-    def mark_used_in(self, connection: Connection, ids: Sequence[str]) -> None:
-        """Say that examples were made of these, inside a transaction of the caller's."""
-        t = tables.feedback
-        for batch in batches(ids, 900):
-            connection.execute(update(t).where(t.c.id.in_(batch)).values(used=True))
-
-    def version(self) -> int:
-        """A number that grows with every feedback; a server compares it to notice one."""
-        with self._database.read() as connection:
-            found: int | None = connection.execute(select(func.max(tables.feedback.c.seq))).scalar()
-        return found or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,17 @@ class Artifacts:
                 path.unlink(missing_ok=True)
         return len(old)
 
+    def remove(self, digest: str) -> bool:
+        """Delete the content of `digest` for good; durable when this returns. Says whether it was there."""
+        path = self._path(digest)
+        with disk_errors(str(self.folder)):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+            sync_folder(path.parent)
+        return True
+
     def __iter__(self) -> Iterator[str]:
         if self.folder.is_dir():
             for path in sorted(self.folder.glob("??/*")):

@@ -58,12 +58,48 @@ class Examples:
         t = tables.examples
         connection.execute(update(t).where(t.c.id == example_id).values(label=label, origin=origin))
 
+    def rename_in(self, connection: Connection, task: str, old: Sequence[str], label: str) -> int:
+        """Let every example of a task that has one of the labels `old` have `label`; how many did."""
+        t = tables.examples
+        where = (t.c.task == task, t.c.label.in_(old))
+        return connection.execute(update(t).where(*where).values(label=label)).rowcount
+
     def of(
         self, task: str, channels: Sequence[str] | None = None, splits: Sequence[Split] | None = None
     ) -> list[Example]:
         """Examples of a task, of some channels and splits, in the order of their ids."""
         with self._database.read() as connection:
             return [record(Example, row) for row in connection.execute(self._query(task, channels, splits))]
+
+    def golden(self, task: str | None = None, channel: str | None = None) -> list[Example]:
+        """Golden rows, in the order in which they came."""
+        t = tables.examples
+        query = select(t).where(t.c.golden).order_by(t.c.seq)
+        for column, wanted in ((t.c.task, task), (t.c.channel, channel)):
+            query = query if wanted is None else query.where(column == wanted)
+        with self._database.read() as connection:
+            return [record(Example, row) for row in connection.execute(query)]
+
+    def decisions(self, task: str, channels: Sequence[str] | None = None) -> dict[str, int]:
+        """How many decisions each held-out row of a task has served, by its id; none where it served none."""
+        c = tables.examples.c
+        query = select(c.id, c.decisions).where(c.task == task, c.split == "test", c.decisions > 0)
+        query = query if channels is None else query.where(c.channel.in_(channels))
+        with self._database.read() as connection:
+            return {row.id: row.decisions for row in connection.execute(query)}
+
+    def decided_in(self, connection: Connection, ids: Sequence[str]) -> None:
+        """Count one decision more for held-out rows, in the transaction that writes the decision down."""
+        t = tables.examples
+        for batch in batches(dict.fromkeys(ids), BATCH):
+            more = update(t).where(t.c.id.in_(batch)).values(decisions=t.c.decisions + 1)
+            connection.execute(more)
+
+    def move_in(self, connection: Connection, ids: Sequence[str], split: Split) -> None:
+        """Give examples another split, inside a transaction of the caller's."""
+        t = tables.examples
+        for batch in batches(ids, BATCH):
+            connection.execute(update(t).where(t.c.id.in_(batch)).values(split=split))
 
     def stream(self, task: str, size: int = 5000) -> Iterator[list[Example]]:
         """All examples of a task in the order in which they came, a batch at a time."""
@@ -98,12 +134,18 @@ class Examples:
                 found += [record(Example, row) for row in rows]
         return sorted(found, key=lambda example: example.id)
 
+    def labels(self, task: str) -> set[str]:
+        """Every label that an example of the task has."""
+        c = tables.examples.c
+        with self._database.read() as connection:
+            return set(connection.execute(select(c.label).where(c.task == task).distinct()).scalars())
+
     def counts(self) -> dict[tuple[str, str, str, str], int]:
-        """Examples by (task, channel, split, origin)."""
+        """Examples by (task, channel, split, origin), golden rows left out."""
         c = tables.examples.c
         keys = (c.task, c.channel, c.split, c.origin)
         with self._database.read() as connection:
-            query = select(*keys, func.count()).group_by(*keys)
+            query = select(*keys, func.count()).where(~tables.examples.c.golden).group_by(*keys)
             return {(t, ch, s, o): n for t, ch, s, o, n in connection.execute(query)}
 
     def _query(

@@ -1,9 +1,10 @@
-"""Adapters, reports, releases and events: append-only, so the past can be told."""
+"""Adapters, reports, releases and events: append-only and chained by hashes, so that a changed past shows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, func, select
@@ -11,8 +12,9 @@ from sqlalchemy import Connection, Table, func, select
 from headrace.errors import NotFound
 from headrace.records import Adapter, Event, Release, Report
 from headrace.store import tables
+from headrace.store.chain import Chain
 from headrace.store.database import Database
-from headrace.store.table import adding, batches, record, values
+from headrace.store.table import adding, batches, one_at_a_time, record, values
 
 
 class Filed(NamedTuple):
@@ -29,6 +31,7 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._dialect = database.engine.dialect.name
+        self.chain = Chain(database)
 
     def add(self, *records: Adapter | Report | Release | Event) -> None:
         """Append records in one transaction; one that is there already stays as it is."""
@@ -36,9 +39,15 @@ class History:
             self.add_in(connection, *records)
 
     def add_in(self, connection: Connection, *records: Adapter | Report | Release | Event) -> None:
-        """Like `add`, inside a transaction of the caller's."""
-        for item in records:
-            connection.execute(adding(_TABLES[type(item)], self._dialect), [values(item)])
+        """Like `add`, inside a transaction of the caller's; what is new gets its entry in the chain."""
+        # Before the first number is given, so that records stand in the order of the chain.
+        one_at_a_time(connection)
+        for kind, same in groupby(records, type):
+            table, fresh = _TABLES[kind], list[str]()
+            for item in same:
+                made = adding(table, self._dialect).values(values(item)).returning(table.c.id)
+                fresh += connection.execute(made).scalars()
+            self.chain.append_in(connection, kind.__name__.lower(), fresh)
 
     def adapter(self, adapter_id: str) -> Adapter:
         """One adapter by id; raises NotFound."""
@@ -46,14 +55,24 @@ class History:
         return found
 
     def adapters(self, task: str | None = None, channel: str | None = None) -> list[Adapter]:
-        """Adapters, newest first; `channel` is a name, or "" for the shared ones."""
+        """Adapters, newest first; `channel` is a name, or "" for the shared ones. Withdrawn ones are left out."""
         t = tables.adapters
-        query = select(t).order_by(t.c.at.desc(), t.c.id)
+        query = select(t).where(t.c.withdrawn.is_(None)).order_by(t.c.at.desc(), t.c.id)
         query = query if task is None else query.where(t.c.task == task)
         if channel is not None:
             query = query.where(t.c.channel == channel if channel else t.c.channel.is_(None))
         with self._database.read() as connection:
             return [record(Adapter, row) for row in connection.execute(query)]
+
+    def made(self) -> list[Adapter]:
+        """Adapters that were not withdrawn, in the order in which they were made, whatever the clock said."""
+        t, c = tables.adapters, tables.chain
+        first = select(c.c.record, func.min(c.c.seq).label("place")).where(c.c.kind == "adapter")
+        place = first.group_by(c.c.record).subquery()
+        query = select(t).outerjoin(place, place.c.record == t.c.id).where(t.c.withdrawn.is_(None))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(func.coalesce(place.c.place, 0), t.c.at, t.c.id))
+            return [record(Adapter, row) for row in rows]
 
     def files_of(self, ids: Iterable[str]) -> list[Filed]:
         """The files of the adapters with these ids, those that exist; the rest of a record is not read."""
@@ -74,23 +93,37 @@ class History:
             return [record(Report, row) for row in connection.execute(query)]
 
     def serving(self, at: datetime | None = None) -> list[Release]:
-        """The newest release of every (task, channel), as of `at` where given."""
-        t = tables.releases
+        """The newest release of every (task, channel), as of `at` where given.
+
+        Now, a pair whose adapter was withdrawn because a person was forgotten is served by nothing.
+        """
+        t, a = tables.releases, tables.adapters
         newest = select(func.max(t.c.seq)).group_by(t.c.task, t.c.channel)
         newest = newest if at is None else newest.where(t.c.at <= at)
         query = select(t).where(t.c.seq.in_(newest)).order_by(t.c.task, t.c.channel)
+        if at is None:
+            query = query.join(a, a.c.id == t.c.adapter).where(a.c.withdrawn.is_(None))
         with self._database.read() as connection:
             return [record(Release, row) for row in connection.execute(query)]
 
-    def shared(self) -> list[Release]:
-        """The newest release of a shared adapter of each task, to whichever channel it went."""
+    def current(self) -> list[Release]:
+        """What a server that starts must know, in the order in which it was made, whatever the clock said then.
+
+        That is `serving` and each task's newest release of a shared adapter, to whichever channel it went.
+        """
         t, a = tables.releases, tables.adapters
+        live = a.c.withdrawn.is_(None)
+        newest = select(func.max(t.c.seq)).group_by(t.c.task, t.c.channel)
         of_all = (
-            select(t.c.seq, t.c.task).join(a, a.c.id == t.c.adapter).where(a.c.channel.is_(None)).subquery()
+            select(func.max(t.c.seq))
+            .join(a, a.c.id == t.c.adapter)
+            .where(a.c.channel.is_(None), live)
+            .group_by(t.c.task)
         )
-        newest = select(func.max(of_all.c.seq)).group_by(of_all.c.task)
+        query = select(t).join(a, a.c.id == t.c.adapter).where(live)
+        query = query.where(t.c.seq.in_(newest) | t.c.seq.in_(of_all)).order_by(t.c.seq)
         with self._database.read() as connection:
-            return [record(Release, row) for row in connection.execute(select(t).where(t.c.seq.in_(newest)))]
+            return [record(Release, row) for row in connection.execute(query)]
 
     def since(self, version: int) -> list[Release]:
         """Releases after that `version`, in the order in which they were made."""
@@ -108,6 +141,13 @@ class History:
     def events(self, task: str | None = None, channel: str | None = None, limit: int = 1000) -> list[Event]:
         """Events, newest first."""
         return self._newest(Event, tables.events, task, channel, limit)
+
+    def of_kind(self, kind: str, task: str) -> list[Event]:
+        """The events of one kind and task, oldest first."""
+        t = tables.events
+        query = select(t).where(t.c.kind == kind, t.c.task == task).order_by(t.c.seq)
+        with self._database.read() as connection:
+            return [record(Event, row) for row in connection.execute(query)]
 
     def version(self) -> int:
         """A number that grows with every release; a server compares it to notice one."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
@@ -13,6 +14,7 @@ from headrace.errors import NotFound
 from headrace.records import Rejected, Row, Split, content_id
 from headrace.store import tables
 from headrace.store.database import Database
+from headrace.store.steps import next_step_in
 from headrace.store.table import adding, batches, insert, one_at_a_time, record, values
 
 State = str  # new | clean | rejected | unlabelled
@@ -29,6 +31,14 @@ class Added:
 
     def __add__(self, other: Added) -> Added:
         return Added(self.new + other.new, self.known + other.known, self.repeated + other.repeated)
+
+
+class Judged(NamedTuple):
+    """A row that was judged: in which step first, 0 where no step was counted yet, and what it is now."""
+
+    step: int
+    state: State
+    row: Row
 
 
 class Rows:
@@ -118,6 +128,18 @@ class Rows:
             last = found[-1].seq
             yield [record(Row, row) for row in found]
 
+    def judged(self, task: str, size: int = BATCH) -> Iterator[list[Judged]]:
+        """Rows of a task that are new no more, in the order in which they came, a batch at a time."""
+        last, t = 0, tables.rows
+        while True:
+            where = (t.c.task == task, t.c.state != "new", t.c.seq > last)
+            with self._database.read() as connection:
+                found = connection.execute(select(t).where(*where).order_by(t.c.seq).limit(size)).all()
+            if not found:
+                return
+            last = found[-1].seq
+            yield [Judged(row.step or 0, row.state, record(Row, row)) for row in found]
+
     def get(self, row_id: str) -> Row:
         """One row by id; raises NotFound."""
         with self._database.read() as connection:
@@ -125,6 +147,14 @@ class Rows:
         if found is None:
             raise NotFound(f"there is no row {row_id!r}.")
         return record(Row, found)
+
+    def some(self, row_ids: Sequence[str]) -> list[Row]:
+        """Rows by id; unknown ids are left out."""
+        t, found = tables.rows, list[Row]()
+        with self._database.read() as connection:
+            for batch in batches(dict.fromkeys(row_ids), BATCH):
+                found += [record(Row, row) for row in connection.execute(select(t).where(t.c.id.in_(batch)))]
+        return found
 
     def given_splits(self, row_ids: Sequence[str]) -> dict[str, Split]:
         """The splits that their source gave these rows; rows without one are left out."""
@@ -135,6 +165,21 @@ class Rows:
                 query = select(c.id, c.split).where(c.id.in_(batch), c.split.is_not(None))
                 found |= {row.id: row.split for row in connection.execute(query)}
         return found
+
+    def sources(self, row_ids: Sequence[str]) -> dict[str, str]:
+        """The source of each of these rows that is there."""
+        c = tables.rows.c
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for batch in batches(row_ids, BATCH):
+                rows = connection.execute(select(c.id, c.source).where(c.id.in_(batch)))
+                found |= {row.id: row.source for row in rows}
+        return found
+
+    def remove_in(self, connection: Connection, row_ids: Sequence[str]) -> None:
+        """Delete rows for good, inside a transaction of the caller's; their examples must be gone before."""
+        for batch in batches(row_ids, BATCH):
+            connection.execute(tables.rows.delete().where(tables.rows.c.id.in_(batch)))
 
     def counts(self) -> dict[tuple[str, str, State], int]:
         """Rows by (task, channel, state)."""
@@ -274,13 +319,18 @@ class Cursors:
 
 
 def set_states_in(connection: Connection, states: Mapping[str, State]) -> None:
-    """Give rows their new states, inside a transaction of the caller's."""
+    """Give rows their new states, inside a transaction of the caller's; the first step of each stays."""
+    if not states:
+        return
     by_state: dict[str, list[str]] = {}
+    step = next_step_in(connection)
     for row_id, state in states.items():
         by_state.setdefault(state, []).append(row_id)
     for state, ids in by_state.items():
         for batch in batches(ids, BATCH):
-            connection.execute(update(tables.rows).where(tables.rows.c.id.in_(batch)).values(state=state))
+            these = update(tables.rows).where(tables.rows.c.id.in_(batch))
+            first = func.coalesce(tables.rows.c.step, step)
+            connection.execute(these.values(state=state, step=first))
 
 
 def _repeat(row: Row, first: str) -> Rejected:

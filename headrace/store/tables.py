@@ -72,6 +72,7 @@ rows = Table(
     Column("at", Moment, nullable=False),
     Column("run", String(64), nullable=False),
     Column("state", String(16), nullable=False, index=True),
+    Column("step", Integer),
     sqlite_autoincrement=True,
 )
 
@@ -117,7 +118,9 @@ examples = Table(
     Column("same_as", String(64)),
     Column("golden", Boolean, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("decisions", Integer, nullable=False, server_default="0"),
     Index("examples_pair", "task", "channel", "split"),
+    Index("examples_golden", "golden"),
     sqlite_autoincrement=True,
 )
 
@@ -141,6 +144,7 @@ adapters = Table(
     Column("seconds", Float, nullable=False),
     Column("parent", String(64)),
     Column("at", Moment, nullable=False),
+    Column("withdrawn", Moment),
 )
 
 reports = Table(
@@ -211,7 +215,14 @@ feedback = Table(
     Column("key", String(64)),
     Column("state", String(16), nullable=False, server_default="counts"),
     Column("reason", Text),
+    Column("chance", Float),
+    Column("space", String(64)),
+    Column("embedding", Text),
+    Column("changed", Integer),
+    Column("step", Integer),
     Index("feedback_person", "person"),
+    Index("feedback_at", "at"),
+    Index("feedback_changed", "changed"),
     sqlite_autoincrement=True,
 )
 
@@ -232,7 +243,8 @@ trials = Table(
     Column("outcome", String(32)),
     Column("evidence", JSON, nullable=False),
     Column("began", Moment, nullable=False),
-    Column("ended", Moment),
+    Column("ended", Moment, index=True),
+    Index("trials_pair", "task", "channel"),
     sqlite_autoincrement=True,
 )
 
@@ -272,6 +284,31 @@ chain = Table(
     Column("record", String(64), nullable=False, index=True),
     Column("commitment", String(64), nullable=False),
     Column("link", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+chain_salts = Table(
+    "chain_salts",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("value", String(64), nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    sqlite_autoincrement=True,
+)
+
+forgets = Table(
+    "forgets",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("state", JSON, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("finished", Moment),
     sqlite_autoincrement=True,
 )
 
