@@ -288,14 +288,14 @@ def bulk(stand: Stand) -> list[Figure]:
 
 
 def _peak(stand: Stand, folder: Path, rows: int) -> int:
-    """Bytes that the command occupied at most; its texts are short and no two are alike."""
+    """Bytes that the command occupied at most; its texts are short, alike long in each file, none twice."""
     given, out = folder / f"rows-{rows}.csv", folder / f"answers-{rows}.csv"
     with open(given, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text"])
         for number in range(rows):
             first = " ".join(stand.asked[number % len(stand.asked)].split()[:3])
-            writer.writerow([f"{first} {number}"])
+            writer.writerow([f"{first} {number:07}"])
     command = [sys.executable, "-m", "headrace", "predict", str(given), "--out", str(out)]
     process = subprocess.Popen([*command, "--channel", channel(3)], cwd=folder, stdout=subprocess.DEVNULL)
     most = 0

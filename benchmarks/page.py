@@ -1,4 +1,4 @@
-"""Writes the tables of docs/performance.md from benchmarks/results: `python -m benchmarks.page`.
+"""Writes the tables of docs/performance.md and docs/releasing.md: `python -m benchmarks.page`.
 
 What stands between `<!-- results: NAME -->` and `<!-- end -->` becomes the table of results/NAME.json, so a
 figure in the page is one that a benchmark wrote.
@@ -15,6 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAGE, RESULTS = HERE.parent / "docs" / "performance.md", HERE / "results"
+PAGES = (PAGE, HERE.parent / "docs" / "releasing.md")
 _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -58,10 +59,11 @@ def _line(figure: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Write the page anew."""
+    """Write the pages anew."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.parse_args()
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), RESULTS), "utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8"), RESULTS), "utf-8")
     return 0
 
 

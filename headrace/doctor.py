@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -204,12 +205,13 @@ def _store(recipe: Recipe, folder: Path, clock: Clock) -> Iterator[Finding]:
         yield Finding("store", "fail", f"there is none at {folder / recipe.store}.", "Run: headrace init")
         return
     try:
-        yield from _open_store(recipe.store, folder, clock)
+        yield from _open_store(recipe, folder, clock)
     except HeadraceError as error:
         yield Finding("store", "fail", error.what, error.cure)
 
 
-def _open_store(location: str, folder: Path, clock: Clock) -> Iterator[Finding]:
+def _open_store(recipe: Recipe, folder: Path, clock: Clock) -> Iterator[Finding]:
+    location = recipe.store
     url = location if "://" in location else f"sqlite:///{(folder / location).resolve()}"
     database = Database(url)
     try:
@@ -222,7 +224,13 @@ def _open_store(location: str, folder: Path, clock: Clock) -> Iterator[Finding]:
             return
         yield Finding("store", "ok", f"{database.where}: whole, its tables are of this version.")
         store = Store(database, Artifacts(folder / "artifacts"))
-        yield from (*_artifacts(store), *_turns(store), *_newest(store, clock))
+        yield from (
+            *_artifacts(store),
+            *_turns(store),
+            *_past(store),
+            *_newest(store, clock),
+            *_precision(store, recipe),
+        )
     finally:
         database.close()
 
@@ -254,6 +262,21 @@ def _artifacts(store: Store) -> Iterator[Finding]:
         yield Finding("adapters", "ok", f"{len(adapters)}, {len(serving)} of them serving, every file whole.")
 
 
+def _precision(store: Store, recipe: Recipe) -> Iterator[Finding]:
+    """Tasks whose recipe asks for other numbers than those of the graph that serves."""
+    serving = {release.adapter for release in store.history.serving()}
+    served: dict[str, set[str]] = {}
+    for adapter in store.history.adapters():
+        graph = adapter.lineage.get("graph")
+        if adapter.id in serving and isinstance(graph, str):
+            served.setdefault(adapter.task, set()).add(json.loads(graph)[-1])
+    for name, task in recipe.tasks.items():
+        others = " and ".join(sorted(served.get(name, set()) - {task.precision}))
+        if others:
+            found = f"{name} is served in {others}; {task.precision}, as the recipe says, waits for training."
+            yield Finding("precision", "warn", found, "Run: headrace turn")
+
+
 def _whole(path: Path, digest: str) -> bool:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == digest
@@ -264,6 +287,17 @@ def _turns(store: Store) -> Iterator[Finding]:
     if begun is not None:
         found = f"the one begun at {begun.started:%Y-%m-%d %H:%M} UTC has not ended."
         yield Finding("turn", "warn", found, "If none is running, continue it: headrace turn")
+
+
+def _past(store: Store) -> Iterator[Finding]:
+    """The chain of history holds, and nobody's forgetting was cut off."""
+    found = store.history.chain.verify()
+    cure = "Find out who writes to the store; a backup tells what it was: headrace restore BACKUP"
+    state: State = "ok" if found.whole else "fail"
+    yield Finding("chain of history", state, found.sentence, "" if found.whole else cure)
+    if store.forgets.open() is not None:
+        cut = "a person is not wholly forgotten yet: it was cut off."
+        yield Finding("forget", "warn", cut, "Run it again: headrace forget PERSON")
 
 
 def _newest(store: Store, clock: Clock) -> Iterator[Finding]:

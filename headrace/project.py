@@ -13,10 +13,15 @@ from headrace.channels.keys import new_key
 from headrace.data.clean import Cleaned, clean
 from headrace.data.collect import Collected, add_rows, collect
 from headrace.data.quarantine import restore as restore_row
+from headrace.data.verbs import GoldenVerbs
 from headrace.doctor import Finding, examine
 from headrace.errors import Conflict, NotFound
-from headrace.feedback.record import record
+from headrace.feedback.trust import Sight
+from headrace.feedback.verbs import FeedbackVerbs
 from headrace.flywheel import Flywheel, Judged, PairTurn, Progress, Turn
+from headrace.flywheel.label_verbs import LabelVerbs
+from headrace.flywheel.past_verbs import PastVerbs
+from headrace.flywheel.trial_verbs import TrialVerbs
 from headrace.recipe import Recipe
 from headrace.records import (
     Adapter,
@@ -24,19 +29,18 @@ from headrace.records import (
     Channel,
     Clock,
     Example,
-    Feedback,
     IdMaker,
     Key,
     Rejected,
     Release,
     Row,
-    Verdict,
     random_id,
     utc_now,
 )
 from headrace.release.history import Line, history
 from headrace.release.rollback import rollback
 from headrace.reports.status import PairStatus, status
+from headrace.reports.verbs import ReportVerbs
 from headrace.serving.answerer import Answerer
 from headrace.serving.bulk import Asked, Written
 from headrace.serving.bulk.run import Bulk
@@ -68,7 +72,7 @@ sources:                        # where rows come from
 """
 
 
-class Project:
+class Project(GoldenVerbs, FeedbackVerbs, TrialVerbs, LabelVerbs, PastVerbs, ReportVerbs):
     """A project in `folder`; opened lazily, so that asking one thing loads one thing.
 
     `clock` and `ids` are for tests and replays; `progress` hears (stage, done, total) of long work.
@@ -255,7 +259,8 @@ class Project:
     def rollback(self, task: str, channel: str, *, to: str | None = None) -> Release:
         """Let the adapter before the present one serve again; a running server follows by itself."""
         self._pair(task, channel)
-        return rollback(self.store, task, channel, to=to, clock=self.clock, ids=self.ids)
+        also = self.prover.over_in
+        return rollback(self.store, task, channel, to=to, also=also, clock=self.clock, ids=self.ids)
 
     def history(
         self, *, task: str | None = None, channel: str | None = None, at: datetime | None = None
@@ -265,13 +270,18 @@ class Project:
 
     # -- answers and feedback
 
-    def predict(self, texts: Sequence[str], *, task: str, channel: str) -> list[Answer]:
+    def predict(
+        self, texts: Sequence[str], *, task: str, channel: str, person: str | None = None
+    ) -> list[Answer]:
         """Answers as the server would give them, corrections included; each can be corrected by its id.
 
-        Raises NotServed before the first release.
+        `person` is an id of the end user who asks. Raises NotServed before the first release.
         """
         self._pair(task, channel)
-        return self._answerer.answer(texts, task=task, channel=channel)
+        answers = self._answerer.answer(texts, task=task, channel=channel, person=person)
+        if self._answerer.broken:
+            self.prover.step(self._answerer.broken)
+        return answers
 
     def predict_file(
         self, file: Path | str, out: Path | str, *, workers: int = 1, **asked: Unpack[Asked]
@@ -284,29 +294,6 @@ class Project:
         bulk = Bulk(self._answerer, self._pair, workers=workers, progress=self.progress)
         return bulk.predict_file(Path(file), Path(out), **asked)
 
-    def add_feedback(
-        self, answer: str, verdict: Verdict, label: str | None = None, *, person: str | None = None
-    ) -> Feedback:
-        """What a user said of an answer; durable when this returns."""
-        found = self.store.answers.get(answer)
-        return record(
-            self.store,
-            answer,
-            channel=found.channel,
-            verdict=verdict,
-            label=label,
-            person=person,
-            labels=self.labels(found.task),
-            clock=self.clock,
-            ids=self.ids,
-        )
-
-    def feedback(
-        self, *, task: str | None = None, channel: str | None = None, used: bool | None = None
-    ) -> list[Feedback]:
-        """Feedback in the order in which it came; `used` False is what waits for the next turn."""
-        return self.store.feedback.list(task=task, channel=channel, used=used)
-
     def labels(self, task: str) -> tuple[str, ...]:
         """The labels of a task: those of the recipe, else those of its newest shared adapter."""
         listed = self.recipe.task(task).labels
@@ -314,6 +301,10 @@ class Project:
             return listed
         shared = self._shared(task)
         return shared.labels if shared else ()
+
+    def sight(self, task: str, channel: str, text: str, label: str) -> Sight:
+        """Where in meaning a text of (task, channel) lies and how likely a label is, by what serves there."""
+        return self._answerer.sight(task, channel, text, label)
 
     # -- the whole
 

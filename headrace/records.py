@@ -196,7 +196,7 @@ class Feedback:
     """What a user said of an answer. A correction carries the right label.
 
     `person` is a pseudonym of who said it, `key` the id of the key through which it came. Feedback that is
-    `held` or `undone` counts for nothing; `reason` says why.
+    `held` or `undone` counts for nothing; `reason` says why. `chance` is what the adapter gave the label then.
     """
 
     id: str
@@ -212,6 +212,7 @@ class Feedback:
     key: str | None = None
     state: FeedbackState = "counts"
     reason: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

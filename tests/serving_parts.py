@@ -166,7 +166,7 @@ class Shop:
         known = len(previous.seen) if isinstance(previous, ShopBank) else 0
         begun = previous or Bank(shelf=Shelf(limit=limit))
         bank = begun.after(self.releases[known:], self.adapters, self.path)
-        return ShopBank(bank.router, bank.sources, bank.shelf, tuple(self.releases))
+        return ShopBank(bank.router, bank.sources, bank.shelf, seen=tuple(self.releases))
 
 
 @dataclass(frozen=True)

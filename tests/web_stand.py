@@ -115,10 +115,19 @@ class PretendMemory:
         scores: Mapping[str, float],
         label: str,
         feedback_id: str,
+        order: tuple[int, int],
+        person: str | None,
+        sure: bool,
         /,
     ) -> None:
         self.learned.append(feedback_id)
         self.known[task, channel, text] = PretendRecalled(label, feedback_id)
+
+    def forget(self, feedback_id: str, /) -> bool:
+        known = [at for at, found in self.known.items() if found.feedback_id == feedback_id]
+        for at in known:
+            del self.known[at]
+        return bool(known)
 
 
 @dataclass(frozen=True)

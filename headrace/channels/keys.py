@@ -87,8 +87,9 @@ def bearer(header: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A key that opens: its channel, until when that is trusted by itself, and the state it was read in."""
+    """A key that opens, its channel, until when that is trusted by itself, and the state it was read in."""
 
+    id: str
     channel: str
     until: float
     state: int
@@ -130,6 +131,16 @@ class KeyRing:
         """The channel whose key an Authorization header carries; raises Unauthorized."""
         return self.remembered(header) or self._look_up(digest_of(bearer(header)))
 
+    def key_of(self, header: str | None) -> str:
+        """The id of the key that an Authorization header carries; raises Unauthorized."""
+        digest = digest_of(bearer(header))
+        with self._lock:
+            known = self._known.get(digest)
+        key = None if known else self._keys.by_digest(digest)
+        if known is None and key is None:
+            raise Unauthorized("the key opens nothing.", cure=_CURE)
+        return known.id if known else key.id if key else ""
+
     def seen(self, version: object, at: float) -> None:
         """Say which version of the store's keys was read after the moment `at` of the monotonic clock."""
         with self._lock:
@@ -149,7 +160,7 @@ class KeyRing:
         with self._lock:
             self._known.pop(digest, None)
             if key is not None and key.revoked is None:
-                self._known[digest] = _Known(key.channel, until, state)
+                self._known[digest] = _Known(key.id, key.channel, until, state)
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
         if key is None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.cli import feedback
+from headrace.cli.durations import duration
 from headrace.cli.group import Verb
-from headrace.cli.options import Channel, Json, OnlyChannel, OnlyTask, Task
+from headrace.cli.options import Channel, Json, Task
 from headrace.cli.output import note, say, show_json, show_rows
 from headrace.cli.session import load, session, the_only, the_pair
-from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from headrace.records import Answer
@@ -52,15 +52,6 @@ Workers = Annotated[
     int, typer.Option("--workers", min=1, max=64, help="With --out: parts of the file answered at a time.")
 ]
 verbs = typer.Typer()
-feedback = typer.Typer(no_args_is_help=True)
-
-
-class Said(enum.StrEnum):
-    """What a user may say of an answer."""
-
-    right = "right"
-    wrong = "wrong"
-    correction = "correction"
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)
@@ -77,19 +68,29 @@ def serve(
             "--workers", min=1, max=64, help="Processes that share the port; the recipe's if left out."
         ),
     ] = None,
+    turn_every: Annotated[
+        str | None,
+        typer.Option(
+            "--turn-every",
+            metavar="TIME",
+            help="Turn the flywheel beside it as often as this: 30m, 1h, 1d. Needs headrace\\[train].",
+        ),
+    ] = None,
 ) -> None:
     """Serve all channels over HTTP, from one process or several.
 
-    Until Ctrl-C. Releases, rollbacks and feedback of other processes are followed within a second.
+    Until Ctrl-C. Releases, rollbacks and feedback of other processes are followed within a second. With
+    --turn-every the flywheel turns by itself, in a process of its own at low priority.
 
     Example:
 
         headrace serve
         headrace serve --host 127.0.0.1 --port 8500
-        headrace serve --workers 4
+        headrace serve --workers 4 --turn-every 1h
     """
+    every = None if turn_every is None else duration(turn_every, "turn-every")
     with session(ctx).project() as project:
-        load("listening").serve(project, host, port, workers, note)
+        load("listening").serve(project, host, port, workers, note, every)
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)
@@ -141,74 +142,9 @@ def predict(
     show_rows("Answers", ("text", "label", "sure#", "answer"), rows, "Nothing was asked.")
 
 
-@feedback.command("add", cls=Verb)
-def feedback_add(
-    ctx: typer.Context,
-    answer: Annotated[str, typer.Argument(help="The answer's id, ans_...")],
-    verdict: Annotated[
-        Said | None, typer.Option(help="What the user said; a correction where there is a label.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="The right label.")] = None,
-    person: Annotated[str | None, typer.Option(help="Who said it: an id of yours, not a name.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Say what a user thought of an answer.
-
-    A correction counts at once, and is learned at the next turn.
-
-    Example:
-
-        headrace feedback add ans_3f2c9a --label refund
-        headrace feedback add ans_3f2c9a --verdict right
-    """
-    if verdict is None and label is None:
-        raise InputError(
-            "nothing was said of the answer.", cure="Give --verdict right or wrong, or --label LABEL."
-        )
-    said: Any = str(verdict) if verdict is not None else "correction"
-    with session(ctx).project() as project:
-        made = project.add_feedback(answer, said, label, person=person)
-    if as_json:
-        show_json(load("tables").to_json(made))
-    else:
-        right = f", {made.label}" if made.label else ""
-        say(f"Kept {made.id}: {made.verdict}{right}. It waits for the next turn.")
-
-
-@feedback.command("list", cls=Verb)
-def feedback_list(
-    ctx: typer.Context,
-    task: OnlyTask = None,
-    channel: OnlyChannel = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Only what the next turn will learn.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List feedback in the order in which it came.
-
-    Example:
-
-        headrace feedback list --waiting
-        headrace feedback list --channel website --json
-    """
-    with session(ctx).project() as project:
-        found = project.feedback(task=task, channel=channel, used=False if waiting else None)
-    if as_json:
-        show_json([load("tables").to_json(one) for one in found])
-        return
-    rows = [
-        (
-            f"{one.channel}\n{one.task}",
-            one.text,
-            one.verdict,
-            one.label or "",
-            "taken up" if one.used else "waits",
-        )
-        for one in found
-    ]
-    heads = ("channel", "text", "verdict", "label", "state")
-    show_rows("Feedback", heads, rows, "No feedback yet." if not waiting else "No feedback waits.")
-
-
 verbs.add_typer(
-    feedback, name="feedback", rich_help_panel=PANEL, help="What users say of answers: add and list it."
+    feedback.verbs,
+    name="feedback",
+    rich_help_panel=PANEL,
+    help="What users say of answers: add it, list it, undo it, judge what is held.",
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import headrace
-from headrace.cli import answer, begin, channels, learn, past, rows
+from headrace.cli import answer, begin, channels, forget, golden, labels, learn, past, rows, trace, trials
 from headrace.cli.group import Commands
 from headrace.cli.session import Session
 
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (begin, channels, rows, learn, answer, past):
+for part in (begin, channels, rows, golden, learn, labels, trials, answer, past, forget, trace):
     app.add_typer(part.verbs)
 
 

@@ -154,6 +154,10 @@ def turn(
     say(f"Feedback: {absorbed or 'nothing new'}.")
     say(f"Rows: {made.cleaned.read:,} new, {made.cleaned.examples:,} examples.")
     _decided(made.pairs)
+    if made.report is not None:
+        for one in (*made.report.rolled_back, *made.report.drifted):
+            say(one.sentence)
+        say(f"In all: {made.report.sentence}")
     if html is not None:
         say(f"The page is {html}.")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
 
 from headrace.project import Project
 from headrace.web.assembly import assembled
 from headrace.web.logs import logger
 from headrace.web.server import refuse_open_without_keys
 from headrace.web.server import serve as serve_service
+from headrace.web.turns import turning
 from headrace.web.workers import supervise
 
 
@@ -18,25 +21,35 @@ def serve(
     port: int | None,
     workers: int | None,
     note: Callable[[str], None],
+    every: timedelta | None = None,
 ) -> None:
     """Serve at `host` and `port`, the recipe's where None; `note` is told the URL and the end.
 
-    Raises InputError where the port is taken, or the address open to others while no key exists.
+    Where `every` says how often, the flywheel turns beside it from the moment at which it listens. Raises
+    InputError where the port is taken, or the address open to others while no key exists; MissingExtra where
+    turns lack their packages, StoreBusy where another server runs them.
     """
     settings = project.recipe.serve
-    at = settings.port if port is None else port
+    where, at = host or settings.host, settings.port if port is None else port
+    with ExitStack() as held:
+        runner = held.enter_context(turning(project, every, logger())) if every else None
 
-    def ready(url: str) -> None:
-        note(
-            f"Serving {len(project.recipe.channels)} channels at {url}; its page: {url}/docs; end with Ctrl-C."
-        )
+        def ready(url: str) -> None:
+            channels = len(project.recipe.channels)
+            note(f"Serving {channels} channels at {url}; its page: {url}/docs; end with Ctrl-C.")
+            if runner is not None:
+                note(f"A turn every {every}: see headrace status.")
+                runner.start()
 
-    if (workers or settings.workers) > 1:
-        refuse_open_without_keys(project.store, host or settings.host)
+        _serve(project, where, at, workers or settings.workers, ready)
+    note("Stopped. Nothing acknowledged is lost.")
+
+
+def _serve(project: Project, host: str, port: int, workers: int, ready: Callable[[str], None]) -> None:
+    if workers > 1:
+        refuse_open_without_keys(project.store, host)
         project.store.close()  # no connection of this process stands in the way of theirs
-        many, where = workers or settings.workers, host or settings.host
-        supervise(project.folder, many, host=where, port=at, log=logger(), ready=ready)
+        supervise(project.folder, workers, host=host, port=port, log=logger(), ready=ready)
     else:
         with assembled(project) as service:
-            serve_service(service, project.store, host=host or settings.host, port=at, ready=ready)
-    note("Stopped. Nothing acknowledged is lost.")
+            serve_service(service, project.store, host=host, port=port, ready=ready)

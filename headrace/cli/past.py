@@ -11,32 +11,49 @@ import typer
 import headrace
 from headrace.cli.group import Verb
 from headrace.cli.options import Channel, Json, OnlyChannel, OnlyTask, Task
-from headrace.cli.output import say, show_grid, show_json, show_rows
+from headrace.cli.output import say, show_grid, show_json
 from headrace.cli.session import load, session, the_pair
-from headrace.errors import Conflict, InputError
+from headrace.errors import Conflict, InputError, StoreError
 
 PANEL = "Look and keep"
 verbs = typer.Typer()
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)
-def status(ctx: typer.Context, as_json: Json = False) -> None:
-    """Show the circle: what came in, what serves, how good.
+def status(
+    ctx: typer.Context,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="FILE", help="Write the last turn's page too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the circle: what came in, what serves, how good, what turned.
+
+    Below it what the last turn did and when the next is due; all of it with --json or --html.
 
     Example:
 
         headrace status
+        headrace status --html turn.html
         headrace status --json
     """
     with session(ctx).project() as project:
-        found = project.status()
+        found, turns = project.status(), project.turns()
+        if html is not None:
+            html.write_text(load("pages").last_turn(found, turns.last), encoding="utf-8")
     tables = load("tables")
     if as_json:
-        show_json([tables.status_json(pair) for pair in found])
-    elif found:
+        pairs = [tables.status_json(pair) for pair in found]
+        show_json({"pairs": pairs, "turns": tables.turns_json(turns)})
+        return
+    if found:
         show_grid(tables.status(found))
     else:
         say("The recipe has no channels yet. Run: headrace channel add NAME --task TASK")
+    for line in tables.turns_lines(turns):
+        say(line)
+    if html is not None:
+        say(f"The page is {html}.")
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)
@@ -50,39 +67,67 @@ def history(
             metavar="TIME", help="Up to this moment, and what served then: 2026-03-01T12:00, in UTC."
         ),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Say in one line whether the past is as it was; exit code 4 if not."),
+    ] = False,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LINK", help="With --verify: a newest link of earlier, which must still be there."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell the past: releases, refusals, rollbacks and turns.
+
+    With a moment: what served whom then, since when, by which evidence, trained from which rows.
 
     Example:
 
         headrace history
         headrace history --task intent --at 2026-03-01
-        headrace history --json
+        headrace history --at 2026-03-01T10:00 --json
+        headrace history --verify
     """
+    if verify or head is not None:
+        _verify(ctx, head, as_json)
+        return
     moment = None if at is None else moment_of(at)
     with session(ctx).project() as project:
         lines = project.history(task=task, channel=channel, at=moment)
-        served = load("pages").served(project, task, channel, moment) if moment is not None else []
+        served = [] if moment is None else project.served(task=task, channel=channel, at=moment)
+    told = [line.to_json() for line in lines]
     if as_json:
-        show_json([line.to_json() for line in lines])
+        then = {"at": moment.isoformat(), "served": [o.to_json() for o in served]} if moment else {}
+        show_json({**then, "lines": told} if moment else told)
         return
     for line in lines:
         pair = "/".join(part for part in (line.task, line.channel) if part)
-        say(
-            "  ".join(
-                part
-                for part in (f"{line.at:%Y-%m-%d %H:%M:%S}", f"{line.kind:<8}", pair, line.message)
-                if part
-            )
-        )
+        said = (f"{line.at:%Y-%m-%d %H:%M:%S}", f"{line.kind:<8}", pair, line.message)
+        say("  ".join(part for part in said if part))
     if not lines:
         say("Nothing has happened yet.")
     if served:
-        rows = [
-            (f"{one.task}/{one.channel}", one.adapter, f"{one.since:%Y-%m-%d %H:%M:%S}") for one in served
-        ]
-        show_rows(f"Served at {moment:%Y-%m-%d %H:%M:%S} UTC", ("for", "adapter", "since"), rows, "")
+        say(f"Served at {moment:%Y-%m-%d %H:%M:%S} UTC:")
+    for one in served:
+        taught = one.taught.sentence if one.taught else "its list of rows is not there"
+        own = "its own" if one.own else "shared"
+        say(
+            f"  {one.task}/{one.channel}  {one.adapter} ({own}) since {one.since:%Y-%m-%d %H:%M:%S}, {taught}."
+        )
+        say(f"    {one.evidence}")
+
+
+def _verify(ctx: typer.Context, head: str | None, as_json: bool) -> None:
+    with session(ctx).project() as project:
+        found = project.verify_history(head)
+    if as_json:
+        show_json(found.to_json())
+    else:
+        say(found.sentence)
+    if not found.whole:
+        raise typer.Exit(StoreError.exit_code)
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)

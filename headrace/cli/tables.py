@@ -14,10 +14,13 @@ from headrace.flywheel import Judged, PairTurn, Turn
 from headrace.records import Adapter, Rejected
 from headrace.reports.figures import StatusFigures, to_json
 from headrace.reports.grids import Column, Grid, counts, estimate, number, short, status_grid
-from headrace.reports.status import PairStatus
+from headrace.reports.status import PairStatus, TurnsStatus
 from headrace.reports.tables import plain, rich_table
+from headrace.reports.turns import lines
 
 WEAKEST = 5
+MOST = 12
+"""Lines about the last turn; --json and --html have all."""
 
 __all__ = ["plain", "rich_table", "to_json"]
 
@@ -79,13 +82,35 @@ def status_json(pair: PairStatus) -> dict[str, Any]:
     }
 
 
+def turns_lines(found: TurnsStatus) -> list[str]:
+    """What the flywheel did and will do, the line for all of it first."""
+    told = lines(found.last) if found.last else []
+    more = [f"And {len(told) - MOST} more: headrace status --json"] if len(told) > MOST else []
+    return [found.sentence, *(f"  {line}" for line in told[:MOST]), *(f"  {line}" for line in more)]
+
+
+def turns_json(found: TurnsStatus) -> dict[str, Any]:
+    """The same for scripts, the report of the last turn whole."""
+    return {
+        "sentence": found.sentence,
+        "last": found.last.to_json() if found.last else None,
+        "began": to_json(found.began),
+        "failed": found.failed or None,
+        "planned": to_json(found.planned),
+    }
+
+
 def judged(found: Mapping[str, Judged]) -> list[Grid]:
-    """An adapter's figures by channel, then each channel's weakest classes and largest confusions."""
-    heads = ("channel", "held-out rows#", "accuracy#", "macro F1#", "calibration error#")
+    """An adapter's figures by channel, then each channel's weakest classes and largest confusions.
+
+    `decisions` is the most that one of the rows has served.
+    """
+    heads = ("channel", "held-out rows#", "decisions#", "accuracy#", "macro F1#", "calibration error#")
     rows = [
         (
             channel,
             number(one.judgement.n),
+            number(one.case.served),
             *(
                 estimate(figure)
                 for figure in (
@@ -108,7 +133,10 @@ def judged_json(adapter: Adapter, found: Mapping[str, Judged]) -> dict[str, Any]
     return {
         "adapter": adapter.id,
         "task": adapter.task,
-        "channels": {channel: one.judgement.to_json() for channel, one in found.items()},
+        "channels": {
+            channel: {**one.judgement.to_json(), "decisions": one.case.served}
+            for channel, one in found.items()
+        },
     }
 
 
@@ -153,6 +181,7 @@ def turn_json(turn: Turn) -> dict[str, Any]:
         "absorbed": to_json(turn.absorbed),
         "cleaned": to_json(turn.cleaned),
         "pairs": [pair_json(one) for one in turn.pairs],
+        "report": turn.report.to_json() if turn.report else None,
     }
 
 

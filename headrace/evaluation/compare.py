@@ -122,6 +122,17 @@ def mcnemar(won: int, lost: int) -> float:
     return 1.0 if won + lost == 0 else float(binomtest(won, won + lost).pvalue)
 
 
+def surely_lost(won: int, lost: int) -> float:
+    """The exact one-sided p of McNemar's test against a second adapter that is as good as the first.
+
+    Given which rows differ, an equal one loses each of them with a chance of 1/2 at most, so that p <= a
+    happens with a chance of at most a, whatever the number of rows and however often the two differ.
+    """
+    from scipy.stats import binom
+
+    return float(binom.sf(lost - 1, won + lost, 0.5)) if won + lost else 1.0
+
+
 def paired_interval(won: int, lost: int, n: int, *, confidence: float = 0.95) -> Estimate:
     """(won - lost) / n with Tango's interval; of no rows, 0 within -1 and 1. Swapping flips the signs."""
     if n == 0:

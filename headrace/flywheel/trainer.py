@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from headrace import plugins
+from headrace.data.aliases import added
 from headrace.errors import ArtifactError
-from headrace.feedback.radius import REFERENCES, Radius
-from headrace.models.adapter import HEAD_FILE, Head
+from headrace.feedback.radius import REFERENCES
+from headrace.flywheel.lineage import maker_of_graph, place_now, written
+from headrace.flywheel.reach import drawn_of, reach_of
+from headrace.flywheel.side_by_side import Asked, SideBySide, worth_it
+from headrace.models.adapter import HEAD_FILE
 from headrace.models.base import resolve
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE, Delta
 from headrace.recipe import Recipe
@@ -24,22 +27,42 @@ from headrace.serving.export import export
 from headrace.serving.live import RADIUS_FILE
 from headrace.serving.quantise import ROWS
 from headrace.store import Store
-
-if TYPE_CHECKING:
-    from headrace.tuning.train import Trained
+from headrace.store import manifest as manifests
+from headrace.tuning.lesson import Lesson, Trained
 
 Progress = Callable[[str, int, int], None]
+FEW = 0.5
+"""Share of the rows of a label on average below which one that was added is fitted alone at the end."""
 GRAPH_FILES = ("graph.onnx", "tokenizer.json", "base.json")
 
 
 class Trainer:
-    """Trains adapters of one project; `cache` holds frozen features, and deleting it costs time alone."""
+    """Trains adapters of one project; `cache` holds frozen features, and deleting it costs time alone.
+
+    Of the adapters `without` nothing is taken up, neither they themselves nor their graphs. `place` and `taught`
+    are those of one that is trained again: see `lineage`.
+    """
 
     def __init__(
-        self, store: Store, recipe: Recipe, engine: Engine, cache: Path, *, clock: Clock, progress: Progress
+        self,
+        store: Store,
+        recipe: Recipe,
+        engine: Engine,
+        cache: Path,
+        *,
+        clock: Clock,
+        progress: Progress,
+        without: Collection[str] = (),
+        place: Mapping[str, int] | None = None,
+        taught: Sequence[manifests.Taught] | None = None,
     ) -> None:
         self.store, self.recipe, self.engine, self.cache = store, recipe, engine, cache
         self.clock, self.progress = clock, progress
+        # One thread: how rows make batches, and so the last bits, would else depend on the number of cores.
+        self._reader = Engine(remembered=0)
+        self._without = frozenset(without)
+        self._taught = taught
+        self._place, self._places = place, dict[str, Mapping[str, int]]()
 
     def train(
         self,
@@ -49,52 +72,119 @@ class Trainer:
         examples: Sequence[Example],
         start: Adapter | None = None,
         seed: int | None = None,
+        again: bool = False,
     ) -> Adapter:
         """Train the shared adapter of a task (`channel` None) or a channel's own, started from `start`.
 
-        The same examples, recipe, seed and start give the adapter that is there already. Raises TrainingError
-        where nothing can be learned, MissingExtra without headrace[train].
+        `again` says that these examples, but for a few, have taught `start`: its head is fitted again. The same
+        examples, recipe, seed and start give the adapter that is there already. Raises TrainingError where
+        nothing can be learned, MissingExtra without headrace[train].
         """
-        settings = self.recipe.task(task)
-        found = [example for example in examples if not example.golden]
         seed = self.recipe.seed if seed is None else seed
-        key = self._key(task, channel, found, start, seed)
-        known = [a for a in self.store.history.adapters(task, channel or "") if a.lineage.get("key") == key]
-        if known:
-            return known[0]
-        training = [example for example in found if example.split == "train"]
+        key = self._key(task, channel, examples, start, seed, again=again)
+        known = self._known(task, channel, key)
+        if known is not None:
+            return known
+        tuning = plugins.require("headrace.tuning.learning", verb="Training", extra="train")
+        lesson = self._lesson(task, key, examples, start, seed)
+        if channel is None:
+            lesson = replace(lesson, again=again, added=self._added(task, examples))
+        trained: Trained = tuning.learn(lesson, progress=self.progress)
+        return self._keep(task, channel, trained, key, start, lesson)
+
+    def train_side_by_side(
+        self, task: str, channels: Iterable[tuple[str, Sequence[Example]]], total: int, *, start: Adapter
+    ) -> str:
+        """Train channels' own adapters two at once, where so many are new that it pays; else do nothing.
+
+        The adapters are bit for bit those of `train`, which does what could not be done so. Gives back what
+        went wrong with the processes themselves, empty where nothing did.
+        """
+        new = self._new(task, channels, start)
+        first = worth_it(new)
+        if not first:
+            return ""
+        with SideBySide() as hands:
+            for asked, made in hands.learn(chain(first, new)):
+                if made is not None:
+                    given = (made.trained, asked.key, start, asked.lesson, made.reach)
+                    self._keep(task, asked.channel, *given)
+                self.progress("training channels side by side", asked.number, total)
+            return hands.lost
+
+    def _new(
+        self, task: str, channels: Iterable[tuple[str, Sequence[Example]]], start: Adapter
+    ) -> Iterator[Asked]:
+        graph = self._graph_of(start) if self._learns_reach() and self._whole(start) else {}
+        for number, (channel, examples) in enumerate(channels, 1):
+            key = self._key(task, channel, examples, start, self.recipe.seed)
+            if self._known(task, channel, key) is None:
+                lesson = self._lesson(task, key, examples, start, self.recipe.seed)
+                yield Asked(channel, key, number, lesson, graph)
+
+    def _graph_of(self, adapter: Adapter) -> dict[str, tuple[Path, str]]:
+        digests = {name: adapter.files[name] for name in GRAPH_FILES}
+        return {name: (self.store.artifacts.path(digest), digest) for name, digest in digests.items()}
+
+    def _added(self, task: str, examples: Sequence[Example]) -> tuple[str, ...]:
+        """Labels that the owner has added and that have few rows beside another label's on average."""
+        rows = Counter(e.label for e in examples if e.split == "train" and not e.golden)
+        each = rows.total() / max(1, len(rows))
+        changes = self._place["changes"] if self._place else None
+        few = (name for name in added(self.store, task, changes) if 2 <= rows[name] < FEW * each)
+        return tuple(sorted(few))
+
+    def _known(self, task: str, channel: str | None, key: str) -> Adapter | None:
+        adapters = self._adapters(task, channel or "")
+        return next((adapter for adapter in adapters if adapter.lineage.get("key") == key), None)
+
+    def _adapters(self, task: str | None = None, channel: str | None = None) -> list[Adapter]:
+        """The adapters that may be taken up again, newest first."""
+        return [a for a in self.store.history.adapters(task, channel) if a.id not in self._without]
+
+    def _lesson(
+        self, task: str, key: str, examples: Sequence[Example], start: Adapter | None, seed: int
+    ) -> Lesson:
+        self._places[key] = self._place or place_now(self.store, task)
+        found = [example for example in examples if not example.golden]
+        training = tuple(example for example in found if example.split == "train")
         weight = self.recipe.train.correction_weight
-        tuning = plugins.require("headrace.tuning.train", verb="Training", extra="train")
-        trained: Trained = tuning.train(
-            training,
-            validation=[example for example in found if example.split == "validation"],
-            task=settings,
+        return Lesson(
+            training=training,
+            validation=tuple(example for example in found if example.split == "validation"),
+            weights=tuple(weight if example.origin == "feedback" else 1.0 for example in training),
+            task=self.recipe.task(task),
             settings=self.recipe.train,
             seed=seed,
             cache=self.cache,
-            start=None if start is None else self._head(start),
-            start_delta=None if start is None else self._delta(start),
             checkpoints=self.cache / "checkpoints" / key,
-            progress=self.progress,
-            weights=np.array([weight if e.origin == "feedback" else 1.0 for e in training], np.float32),
+            start={} if start is None else self._weights(start),
         )
-        return self._keep(task, channel, trained, key, start, training)
 
     def _key(
-        self, task: str, channel: str | None, examples: Sequence[Example], start: Adapter | None, seed: int
+        self,
+        task: str,
+        channel: str | None,
+        examples: Sequence[Example],
+        start: Adapter | None,
+        seed: int,
+        *,
+        again: bool = False,
     ) -> str:
         digest = hashlib.sha256()
-        for example in sorted(examples, key=lambda e: e.id):
+        for example in sorted((e for e in examples if not e.golden), key=lambda e: e.id):
             digest.update(
                 f"{example.id}\x1f{example.label}\x1f{example.split}\x1f{example.origin}\x1e".encode()
             )
-        settings = {
+        settings: dict[str, object] = {
             "task": self.recipe.task(task).model_dump(mode="json"),
             "train": self.recipe.train.model_dump(mode="json"),
             "channel": channel,
             "start": start.id if start else None,
             "seed": seed,
         }
+        more = {"again": again, "added": self._added(task, examples) if channel is None else ()}
+        settings |= {name: value for name, value in more.items() if value}
         digest.update(json.dumps(settings, sort_keys=True).encode())
         return digest.hexdigest()[:32]
 
@@ -105,9 +195,11 @@ class Trainer:
         trained: Trained,
         key: str,
         start: Adapter | None,
-        examples: Sequence[Example],
+        lesson: Lesson,
+        reach: bytes | None = None,
     ) -> Adapter:
-        """Store the adapter's files and the graph that serves it, then the record that names them."""
+        """Store the adapter's files, the graph that serves it and its rows, then the record that names them."""
+        examples = lesson.training
         files = {name: self.store.artifacts.put(content) for name, content in trained.files.items()}
         size = sum(len(content) for content in trained.files.values())
         lineage = {
@@ -116,16 +208,21 @@ class Trainer:
             "notes": list(trained.notes),
             "validation": trained.validation_accuracy,
         }
-        graph_key, graph = self._graph(task, trained.files, examples)
-        reach = self._radius({**files, **graph}, examples)
+        if start is not None and trained.lineage.get("again"):
+            lineage["whole"] = start.id
+        graph_key, graph, maker = self._graph(task, trained.files, examples)
+        if reach is None or start is None or any(start.files[name] != graph[name] for name in GRAPH_FILES):
+            reach = self._reach({**files, **graph}, examples)
+        reaches = {} if reach is None else {RADIUS_FILE: self.store.artifacts.put(reach)}
+        manifest = written(self.store, self.recipe, task, lesson, start, maker, self._taught).to_bytes()
         adapter = Adapter(
             id=content_id("adp", task, channel or "", key, *sorted(files.values())),
             task=task,
             channel=channel,
             base=self.recipe.task(task).base,
             labels=trained.labels,
-            files={**files, **graph, **reach},
-            lineage={**lineage, "graph": graph_key},
+            files={**files, **graph, **reaches, manifests.FILE: self.store.artifacts.put(manifest)},
+            lineage={**lineage, "graph": graph_key, **self._places.pop(key, {})},
             size=size,
             seconds=trained.seconds,
             at=self.clock(),
@@ -136,19 +233,21 @@ class Trainer:
 
     def _graph(
         self, task: str, files: Mapping[str, bytes], examples: Sequence[Example]
-    ) -> tuple[str, dict[str, str]]:
+    ) -> tuple[str, dict[str, str], str | None]:
         """The digests of the exported graph; exported once per base, settings and adapted layers.
 
         An int8 graph is calibrated on rows of the first training that needs it; later ones share it, so that
-        a thousand channels are served by one graph.
+        a thousand channels are served by one graph; the last of the three names the adapter of those rows, where
+        it is another.
         """
         settings = self.recipe.task(task)
         base = resolve(settings.base, self.cache)
         sites = sorted(Delta.from_files(files).factors) if CONFIG_FILE in files else []
         key = json.dumps([base.fingerprint, settings.longest, settings.prefix, sites, settings.precision])
-        for adapter in self.store.history.adapters():
+        for adapter in self._adapters():
             if adapter.lineage.get("graph") == key and self._whole(adapter):
-                return key, {name: adapter.files[name] for name in GRAPH_FILES}
+                graph = {name: adapter.files[name] for name in GRAPH_FILES}
+                return key, graph, maker_of_graph(self.store, adapter)
         self.progress(f"exporting {settings.base}", 0, 1)
         exported = export(
             base,
@@ -156,9 +255,9 @@ class Trainer:
             longest=settings.longest,
             prefix=settings.prefix,
             precision=settings.precision,
-            texts=[example.text for example in self._drawn(examples, ROWS)],
+            texts=[example.text for example in drawn_of(examples, ROWS, self.recipe.seed)],
         )
-        return key, {name: self.store.artifacts.put(content) for name, content in exported.items()}
+        return key, {name: self.store.artifacts.put(content) for name, content in exported.items()}, None
 
     def _whole(self, adapter: Adapter) -> bool:
         """Whether the files of its graph are there, every byte; else they are exported anew."""
@@ -167,32 +266,22 @@ class Trainer:
         except ArtifactError:
             return False
 
-    def _drawn(self, examples: Sequence[Example], most: int) -> list[Example]:
-        """At most `most` of the examples, the same ones for the same recipe."""
-        return random.Random(self.recipe.seed).sample(examples, min(most, len(examples)))
+    def _learns_reach(self) -> bool:
+        return self.recipe.memory.enabled and self.recipe.memory.radius is None
 
-    def _radius(self, files: Mapping[str, str], examples: Sequence[Example]) -> dict[str, str]:
+    def _reach(self, files: Mapping[str, str], examples: Sequence[Example]) -> bytes | None:
         """How far a correction reaches, learned from examples as the graph that will serve embeds them."""
-        if not self.recipe.memory.enabled or self.recipe.memory.radius is not None:
-            return {}
-        drawn = self._drawn(examples, REFERENCES)
-        texts = [example.text for example in drawn]
+        if not self._learns_reach():
+            return None
         paths = {name: self.store.artifacts.path(digest) for name, digest in files.items()}
-        stage = counting(self.progress, "how far a correction reaches", len(texts))
-        embeddings, _ = self.engine.trial(paths, texts, digests=files, progress=stage)
-        radius = Radius.learn(embeddings, [example.label for example in drawn], seed=self.recipe.seed)
-        return {RADIUS_FILE: self.store.artifacts.put(json.dumps(radius.to_json()).encode())}
+        stage = counting(self.progress, "how far a correction reaches", min(REFERENCES, len(examples)))
+        seed = self.recipe.seed
+        return reach_of(self._reader, paths, files, examples, seed=seed, progress=stage)
 
-    def _head(self, adapter: Adapter) -> Head:
-        return Head.from_bytes(self.store.artifacts.get(adapter.files[HEAD_FILE]))
-
-    def _delta(self, adapter: Adapter) -> Delta | None:
-        names = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if name in adapter.files]
-        return (
-            Delta.from_files({n: self.store.artifacts.get(adapter.files[n]) for n in names})
-            if names
-            else None
-        )
+    def _weights(self, adapter: Adapter) -> dict[str, bytes]:
+        """The files of its head and, where there is one, of its delta."""
+        names = [name for name in (HEAD_FILE, CONFIG_FILE, WEIGHTS_FILE) if name in adapter.files]
+        return {name: self.store.artifacts.get(adapter.files[name]) for name in names}
 
 
 def counting(progress: Progress, stage: str, total: int) -> Callable[[int], None]:

@@ -11,21 +11,27 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from headrace.data.clean import Cleaned, clean
 from headrace.data.corrections import Absorbed, absorb_feedback
 from headrace.errors import TrainingError
-from headrace.evaluation.compare import Outcomes
+from headrace.evaluation.drift import Floats
 from headrace.evaluation.judgement import Judgement
+from headrace.flywheel.carrying import carry_out
+from headrace.flywheel.continuing import beginning
+from headrace.flywheel.deciding import decide_first, decide_served
+from headrace.flywheel.heldout import retire
 from headrace.flywheel.judging import Bench, Judged
+from headrace.flywheel.telling import LEARNING, Telling, Works, begin, failed
 from headrace.flywheel.trainer import Progress, Trainer
+from headrace.flywheel.trials import Prover
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Event, Example, IdMaker, content_id
-from headrace.release.gate import Decision, decide, decide_shared, prefer_own
-from headrace.release.promote import promote, refuse
+from headrace.release.gate import Decision, prefer_own
+from headrace.reports.alerts import news, tell
+from headrace.reports.turns import Decided, TurnReport
 from headrace.serving.engine import Engine
 from headrace.store import Store, TurnState
 from headrace.store.lock import only_one
@@ -56,6 +62,7 @@ class Turn:
     absorbed: Absorbed
     cleaned: Cleaned
     pairs: tuple[PairTurn, ...] = field(default_factory=tuple)
+    report: TurnReport | None = None
 
 
 class Flywheel:
@@ -78,17 +85,38 @@ class Flywheel:
         self._trainer = Trainer(
             store, recipe, engine, folder / ".cache", clock=clock, progress=self._report_progress
         )
+        self.prover = Prover(store, recipe, clock=clock, ids=ids)
+        self._works = Works()
         self._bench = Bench(store, recipe, engine, clock=clock, progress=self._report_progress)
 
     def turn(self) -> Turn:
-        """One turn over every task; raises StoreBusy where another is running."""
+        """One turn over every task, told and stored; raises StoreBusy where another is running."""
         with only_one(self.store.database, self.folder, "turn"):
-            state = self.store.turns.open() or self._begin()
+            try:
+                made, report = self._turn()
+            except Exception as error:
+                failed(self.store, self.recipe, error, self.clock)
+                raise
+        tell(self.recipe, news(report))
+        return made
+
+    def _turn(self) -> tuple[Turn, TurnReport]:
+        under_way = self.store.turns.open()
+        state = under_way or begin(self.store, self.clock, self.ids)
+        told = self._telling(state, continued=under_way is not None)
+        self._works.clear()
+        self.prover.step()
+        with told.stage("feedback"):
             absorbed = absorb_feedback(self.store, self.recipe, clock=self.clock)
+        with told.stage("rows"):
             cleaned = clean(self.store, self.recipe, clock=self.clock)
+            if under_way is None:
+                self._retire()
+        told.taken_in()
+        with told.stage(LEARNING):
             pairs = [pair for task in self.recipe.tasks for pair in self._turn_task(task)]
-            self._finish(state, pairs)
-        return Turn(state.id, absorbed, cleaned, tuple(pairs))
+        report = self._finish(state, pairs, told)
+        return Turn(state.id, absorbed, cleaned, tuple(pairs), report), report
 
     def train(
         self,
@@ -101,15 +129,23 @@ class Flywheel:
     ) -> Adapter:
         """Train the shared adapter of a task (`channel` None) or a channel's own, started from `start`.
 
-        The same examples, recipe, seed and start give the adapter that is there already. Raises TrainingError
-        where nothing can be learned, MissingExtra without headrace[train].
+        A shared one of the task's own examples begins from the one that serves, where `beginning` says so. The
+        same examples, recipe, seed and start give the adapter that is there already. Raises TrainingError where
+        nothing can be learned, MissingExtra without headrace[train].
         """
-        found = self._examples(task, channel) if examples is None else examples
-        return self._trainer.train(task, channel, examples=found, start=start, seed=seed)
+        found, again = self._examples(task, channel) if examples is None else examples, False
+        if channel is None and start is None and examples is None and seed is None:
+            begins = beginning(self.store, self.recipe, task, found)
+            if begins is not None and begins.same:
+                return begins.adapter
+            start, again = (begins.adapter, True) if begins else (None, False)
+        with self._works.of("training"):
+            return self._trainer.train(task, channel, examples=found, start=start, seed=seed, again=again)
 
     def judge(self, adapter: Adapter, channels: Sequence[str]) -> dict[str, Judged]:
         """Judge an adapter on the held-out rows of each channel, by the graph that will serve it."""
-        return self._bench.judge(adapter, channels)
+        with self._works.of("judging"):
+            return self._bench.judge(adapter, channels)
 
     def release(
         self, adapter: Adapter, channels: Sequence[str], *, judged: Mapping[str, Judged] | None = None
@@ -128,21 +164,26 @@ class Flywheel:
     ) -> list[PairTurn]:
         if not channels:
             return []
-        champions = self._champions(adapter.task, channels)
+        champions = self._champions(adapter.task, channels, challengers)
         decisions = self._decide(adapter, channels, challengers, champions)
-        self._carry_out(adapter, decisions, challengers)
+        on_trial = carry_out(self.prover, adapter, decisions, challengers, champions)
         return [
             PairTurn(
                 adapter.task,
                 c,
-                decisions[c].reason,
-                decisions[c].released,
+                on_trial.get(c, decisions[c].reason),
+                decisions[c].released and c not in on_trial,
                 adapter,
                 champions[c].judgement if c in champions else None,
                 challengers[c].judgement,
             )
             for c in channels
         ]
+
+    def _retire(self) -> None:
+        """Let held-out rows that have served enough decisions train."""
+        for task in self.recipe.tasks:
+            retire(self.store, self.recipe, task, clock=self.clock, ids=self.ids)
 
     def _turn_task(self, task: str) -> list[PairTurn]:
         channels = self.recipe.channels_of(task)
@@ -151,6 +192,7 @@ class Flywheel:
         except TrainingError as error:
             return [PairTurn(task, channel, error.message, released=False) for channel in channels]
         judged = self.judge(shared, channels)
+        self._train_own(task, channels, shared)
         chosen = {c: self._own(task, c, shared, judged[c]) or judged[c] for c in channels}
         together = [c for c in channels if chosen[c].adapter.id == shared.id]
         results = self._release_new(shared, {c: chosen[c] for c in together})
@@ -160,12 +202,15 @@ class Flywheel:
         return results
 
     def _release_new(self, adapter: Adapter, judged: Mapping[str, Judged]) -> list[PairTurn]:
-        """Release where the adapter neither serves, nor was refused on the same rows, nor was rolled back."""
+        """Release where the adapter neither serves, nor was refused on the same rows, tried, or rolled back."""
         back = [c for c in judged if self._rolled_back(adapter, c)]
         same = [c for c in judged if self._serves(adapter, c) or self._refused(adapter, c, judged[c])]
         same = [c for c in same if c not in back]
-        fresh = [c for c in judged if c not in same and c not in back]
+        tried = {c: self.prover.tried(adapter.task, c, adapter.id) for c in judged}
+        tried = {c: said for c, said in tried.items() if said and c not in same and c not in back}
+        fresh = [c for c in judged if c not in same and c not in back and c not in tried]
         results = self._pass(adapter, fresh, judged)
+        results += [_unchanged(adapter, channel, judged[channel], tried[channel]) for channel in tried]
         results += [_unchanged(adapter, channel, judged[channel], ROLLED_BACK) for channel in back]
         return results + [_unchanged(adapter, channel, judged[channel], NO_NEWS) for channel in same]
 
@@ -181,19 +226,28 @@ class Flywheel:
     def _refused(self, adapter: Adapter, channel: str, judged: Judged) -> bool:
         events = self.store.history.events(adapter.task, channel, limit=50)
         last = next((e.evidence for e in events if e.kind == "refused"), {})
-        now = {
-            "adapter": adapter.id,
-            "rows": judged.rows,
-            "margin_points": self.recipe.gate.margin,
-            "confidence": self.recipe.gate.confidence,
-        }
+        now = {"adapter": adapter.id, "rows": judged.rows, "gate": self.recipe.gate.model_dump(mode="json")}
         return all(last.get(key) == value for key, value in now.items())
+
+    def _train_own(self, task: str, channels: Sequence[str], shared: Adapter) -> None:
+        """Train side by side what pays so; `_own` finds it then, and trains what is still missing."""
+        each = ((channel, self._examples(task, channel)) for channel in channels)
+        mine = ((channel, examples) for channel, examples in each if self._may_own(task, examples))
+        with self._works.of("training"):
+            lost = self._trainer.train_side_by_side(task, mine, len(channels), start=shared)
+        if lost:
+            said = f"{lost}; what it left is trained one after another."
+            self.store.history.add(Event(self.ids("evt"), "training", task, None, said, {}, self.clock()))
+
+    def _may_own(self, task: str, examples: Sequence[Example]) -> bool:
+        """Whether a channel with these examples may get an adapter of its own."""
+        labels = {example.label for example in examples if example.split == "train"}
+        alone = len(self.recipe.channels_of(task)) == 1
+        return self.recipe.train.own_adapters and not alone and len(labels) > 1
 
     def _own(self, task: str, channel: str, shared: Adapter, on_shared: Judged) -> Judged | None:
         """The channel's own adapter where its held-out rows say that it is better than the shared one."""
-        rows = [e for e in self._examples(task, channel) if e.split == "train"]
-        alone = len(self.recipe.channels_of(task)) == 1
-        if not self.recipe.train.own_adapters or alone or len({row.label for row in rows}) < 2:
+        if not self._may_own(task, self._examples(task, channel)):
             return None
         try:
             trained = self.train(task, channel, start=shared)
@@ -220,21 +274,12 @@ class Flywheel:
         champions: Mapping[str, Judged],
     ) -> dict[str, Decision]:
         """One decision a channel; those where nothing serves yet begin together, on all their rows."""
-        gate = self.recipe.gate
-        served = [c for c in channels if c in champions]
-        grew = all(_rows_of(adapter) > _rows_of(champions[c].adapter) for c in served)
-        rules = {"margin_points": gate.margin, "confidence": gate.confidence}
-        decisions = decide_shared(
-            {c: champions[c].outcomes for c in served},
-            {c: challengers[c].outcomes for c in served},
-            grew=grew,
-            **rules,
-        )
+        served = {c: champions[c] for c in channels if c in champions}
+        decisions = decide_served(self.recipe, served, challengers)
         first = [c for c in channels if c not in champions]
         if not first:
             return decisions
-        rows = reduce(Outcomes.joined, [challengers[c].outcomes for c in first])
-        begin = self._joins(adapter, decisions) or decide(None, rows, grew=True, **rules)
+        begin = self._joins(adapter, decisions) or decide_first(self.recipe, [challengers[c] for c in first])
         return decisions | dict.fromkeys(first, begin)
 
     def _joins(self, adapter: Adapter, decisions: Mapping[str, Decision]) -> Decision | None:
@@ -250,27 +295,18 @@ class Flywheel:
         said = "Not released: the adapter serves no other channel of the task; what serves them answers here too."
         return Decision(False, said, {})
 
-    def _carry_out(
-        self, adapter: Adapter, decisions: Mapping[str, Decision], judged: Mapping[str, Judged]
-    ) -> None:
-        """Release where the gate says so, in one transaction; write the refusals down."""
-        written: Any = {"clock": self.clock, "ids": self.ids}
-        said = {c: {"reason": d.reason, **d.evidence} for c, d in decisions.items() if d.released}
-        if said:
-            promote(self.store, adapter.task, said, adapter.id, {}, **written)
-        for channel, d in decisions.items():
-            if not d.released:
-                gate = {"margin_points": self.recipe.gate.margin, "confidence": self.recipe.gate.confidence}
-                evidence = {**d.evidence, **gate, "rows": judged[channel].rows}
-                refuse(self.store, adapter.task, channel, adapter.id, d.reason, evidence, **written)
-
-    def _champions(self, task: str, channels: Sequence[str]) -> dict[str, Judged]:
+    def _champions(
+        self, task: str, channels: Sequence[str], challengers: Mapping[str, Judged]
+    ) -> dict[str, Judged]:
+        """What serves now, judged by the rows that judged the challengers."""
         serving = {
             r.channel: r for r in self.store.history.serving() if r.task == task and r.channel in channels
         }
         return {
-            channel: self.judge(self.store.history.adapter(release.adapter), [channel])[channel]
-            for channel, release in serving.items()
+            c: self._bench.judge(
+                self.store.history.adapter(release.adapter), [c], cases={c: challengers[c].case}
+            )[c]
+            for c, release in serving.items()
         }
 
     def _serves(self, adapter: Adapter, channel: str) -> bool:
@@ -290,23 +326,35 @@ class Flywheel:
     def _report_progress(self, stage: str, done: int, total: int) -> None:
         self.progress(stage, done, total)
 
-    def _begin(self) -> TurnState:
-        state = TurnState(self.ids("turn"), {}, self.clock())
-        self.store.turns.begin(state)
-        return state
+    def _telling(self, state: TurnState, *, continued: bool) -> Telling:
+        def embed(adapter: Adapter, texts: Sequence[str]) -> Floats:
+            files = {name: self.store.artifacts.path(digest) for name, digest in adapter.files.items()}
+            return self._bench.engine.trial(files, texts, digests=adapter.files)[0]
 
-    def _finish(self, state: TurnState, pairs: Sequence[PairTurn]) -> None:
+        given: Any = {"continued": continued, "clock": self.clock, "embed": embed, "works": self._works}
+        return Telling(self.store, self.recipe, state, **given)
+
+    def _finish(self, state: TurnState, pairs: Sequence[PairTurn], told: Telling) -> TurnReport:
         said = {f"{p.task}/{p.channel}": p.message for p in pairs}
-        self.store.turns.save(state.id, said, finished=self.clock())
+        report = told.finish([_decided(pair) for pair in pairs], said)
         released = sum(pair.released for pair in pairs)
         message = f"Turn: {released} of {len(pairs)} (task, channel) got a new release."
         self.store.history.add(Event(self.ids("evt"), "turn", None, None, message, said, self.clock()))
+        return report
+
+
+def _decided(pair: PairTurn) -> Decided:
+    """A pair's turn as its report tells it; what an attempt that was cut off did is told by the store."""
+    return Decided(
+        pair.task,
+        pair.channel,
+        "released" if pair.released else "unchanged" if pair.challenger else "failed",
+        pair.message,
+        pair.challenger.id if pair.challenger else "",
+        pair.before.accuracy if pair.before else None,
+        pair.after.accuracy if pair.after else None,
+    )
 
 
 def _unchanged(adapter: Adapter, channel: str, judged: Judged, said: str) -> PairTurn:
     return PairTurn(adapter.task, channel, said, False, adapter, judged.judgement, judged.judgement)
-
-
-def _rows_of(adapter: Adapter) -> int:
-    found = adapter.lineage.get("training_rows", 0)
-    return found if isinstance(found, int) else 0

@@ -143,8 +143,8 @@ def _shape_mistake(details: ErrorDetails) -> _Mistake:
         return _Mistake(path, f"unknown key. {nearest(str(path[-1]), known)}")
     if details["type"] == "missing":
         return _Mistake(path, "is missing. Add it.")
-    value = details["input"]
-    return _Mistake(path, f"{_short(value)}: {details['msg'][0].lower()}{details['msg'][1:]}.")
+    value = "[hidden]" if path[:2] == ("alerts", "to") else _short(details["input"])
+    return _Mistake(path, f"{value}: {details['msg'][0].lower()}{details['msg'][1:]}.")
 
 
 def _keys_at(path: Sequence[str | int]) -> Sequence[str]:

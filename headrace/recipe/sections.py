@@ -84,13 +84,14 @@ class GateRecipe(Section):
     margin: float = Field(default=1.0, ge=0, le=100, description="points of accuracy that a release may lose")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     slice_margin: float = Field(
-        default=10.0, ge=0, le=100, description="points that a class or a slice may certainly lose"
+        default=10.0,
+        ge=0,
+        le=100,
+        description="points that a class or slice may lose; more is refused where it is sure",
     )
     decisions: int = Field(default=20, ge=1, description="decisions that a held-out row serves at most")
     size: int | None = Field(default=None, ge=1, description="kilobytes of an adapter at most")
-    latency: float = Field(
-        default=1.5, ge=1, description="times the serving adapter's time of a row, at most"
-    )
+    latency: float = Field(default=1.5, ge=1, description="times the serving adapter's work of a row at most")
     calibration: float = Field(
         default=3.0, ge=0, le=100, description="points that the calibration error may grow"
     )
@@ -105,7 +106,7 @@ class ReleaseRecipe(Section):
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5, description="of false releases, over all channels and challengers"
     )
-    audits: float = Field(default=0.02, gt=0, le=1, description="share of differing answers drawn for audit")
+    audits: float = Field(default=0.2, gt=0, le=1, description="share of differing answers drawn for audit")
     canary: float = Field(default=0.1, gt=0, le=1, description="share of users that a canary answers")
     watch: float = Field(
         default=0.05, ge=0, le=1, description="share of rows compared with the last adapter after a release"
@@ -115,7 +116,7 @@ class ReleaseRecipe(Section):
         ge=100,
         description="audited answers between two false alarms of the watch, on average",
     )
-    patience: int = Field(default=5000, ge=10, description="rows after which an undecided trial ends")
+    patience: int = Field(default=20_000, ge=10, description="rows after which an undecided trial ends")
 
 
 class TrustRecipe(Section):
@@ -134,7 +135,10 @@ class TrustRecipe(Section):
     share: float = Field(
         default=0.01, gt=0, le=1, description="of a channel's training rows that one person may teach"
     )
-    burst: int = Field(default=30, ge=1, description="corrections of a channel in a minute")
+    burst: int = Field(default=60, ge=1, description="corrections of a channel in a minute")
+    plausible: float = Field(
+        default=0.1, ge=0, le=1, description="least chance of a user's label for it to reach rewordings"
+    )
 
 
 class AlertRecipe(Section):

@@ -11,13 +11,14 @@ them carry one label, nothing speaks for or against it: it is released and calle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 
 from headrace.errors import InputError
 from headrace.evaluation.compare import Comparison, Outcomes, compare, rows_needed
 from headrace.evaluation.intervals import wilson
+from headrace.release.floors import Check
 from headrace.release.sentences import explain
 
 Evidence = dict[str, object]
@@ -27,7 +28,8 @@ Evidence = dict[str, object]
 class Decision:
     """Released or not, the reason as one plain sentence, and the figures behind it as JSON.
 
-    `evidence["verdict"]` names the rule that decided; `sentences.explain` says it in another language.
+    `evidence["verdict"]` names the rule that decided, `evidence["checks"]` every check with its own verdict;
+    `sentences.explain` says it in another language.
     """
 
     released: bool
@@ -42,19 +44,34 @@ def decide(
     margin_points: float,
     confidence: float = 0.95,
     grew: bool,
+    checks: Sequence[Check] = (),
 ) -> Decision:
     """Whether `challenger` is released in place of `champion`, the adapter that serves, or as the first one.
 
     `margin_points` is the loss of accuracy allowed, in points; `grew` says that there are training rows which
-    the champion has not learned from. Raises InputError where the two were judged on different rows.
+    the champion has not learned from; each of `checks` must have passed. Raises InputError where the two were
+    judged on different rows.
     """
     if champion is None:
-        return _first(challenger, confidence)
+        return held_to(_first(challenger, confidence), checks)
     found = compare(champion, challenger, confidence=confidence)
     needed = _needed(found, margin_points / 100, confidence)
     verdict, released = _verdict(found, margin_points / 100, needed, grew)
     more: Evidence = {"margin_points": margin_points, "grew": grew, "rows_needed": needed}
-    return _decision(verdict, released, champion, challenger, found, confidence, more)
+    return held_to(_decision(verdict, released, champion, challenger, found, confidence, more), checks)
+
+
+def held_to(decision: Decision, checks: Sequence[Check]) -> Decision:
+    """The decision of the rule, held to `checks` as well: refused where one failed, with all the reasons."""
+    if not checks:
+        return decision
+    failed = [check for check in checks if not check.passed]
+    verdict, released = decision.evidence["verdict"], decision.released
+    margin = Check("margin", released, {"rule": verdict})
+    evidence = {**decision.evidence, "checks": [check.to_json() for check in (margin, *checks)]}
+    if released and failed:
+        evidence["verdict"] = "checks" if "margin_points" in evidence else "first-checks"
+    return Decision(released and not failed, explain(evidence), evidence)
 
 
 def decide_shared(
@@ -64,12 +81,14 @@ def decide_shared(
     margin_points: float,
     confidence: float = 0.95,
     grew: bool,
+    checks: Mapping[str, Sequence[Check]] | None = None,
+    together: Sequence[Check] = (),
 ) -> dict[str, Decision]:
     """Where a new shared adapter is released: one decision for each channel that the champion serves.
 
     Each channel is judged on its own held-out rows. One with too few of them follows the rows of all these
-    channels together, unless its own few speak of a loss above the margin. Raises InputError where the two
-    mappings name different channels.
+    channels together, unless its own few speak of a loss above the margin. `checks` are each channel's own,
+    `together` those on the rows of all. Raises InputError where the two mappings name different channels.
     """
     if set(champion) != set(challenger):
         raise InputError("champion and challenger were not judged on the same channels.")
@@ -79,8 +98,11 @@ def decide_shared(
     sides = [
         reduce(Outcomes.joined, [side[name] for name in sorted(side)]) for side in (champion, challenger)
     ]
-    every = rule(*sides)
-    return {name: _following(rule(champion[name], challenger[name]), every) for name in sorted(champion)}
+    every, own = rule(*sides, checks=together), checks or {}
+    return {
+        name: _following(rule(champion[name], challenger[name], checks=own.get(name, ())), every)
+        for name in sorted(champion)
+    }
 
 
 def prefer_own(own: Outcomes, shared: Outcomes, *, confidence: float = 0.95) -> Decision:
@@ -132,13 +154,21 @@ def _needed(found: Comparison, margin: float, confidence: float) -> int | None:
 
 def _following(own: Decision, every: Decision) -> Decision:
     """The channel's own decision, or that of all channels together where its rows are too few."""
-    if own.evidence["verdict"] not in ("too-few", "no-rows") or not every.released:
+    few = own.evidence["verdict"] in ("too-few", "no-rows")
+    if not few or not every.released or _failed(own):
         return own
     allowed = -float(str(own.evidence["margin_points"])) / 100
     released = _difference(own) >= allowed
     verdict = "followed" if released else "few-against"
     evidence = {**own.evidence, "verdict": verdict, "together": every.evidence}
     return Decision(released, explain(evidence), evidence)
+
+
+def _failed(decision: Decision) -> bool:
+    """Whether a check beside the rule failed."""
+    checks = decision.evidence.get("checks", [])
+    assert isinstance(checks, list)
+    return not all(check["passed"] for check in checks[1:])
 
 
 def _difference(decision: Decision) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from headrace.records import Event, Json, Release
+from headrace.release.lessons import Lessons, lessons
 from headrace.release.sentences import LANGUAGES, explain
 from headrace.store import Store
 
@@ -39,7 +40,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What served one (task, channel) at a moment; `own` says whether it was the channel's own adapter."""
+    """What served one (task, channel) at a moment; `own` says whether it was the channel's own adapter.
+
+    `evidence` is the sentence by which it was released; `taught` what it was trained from, where that is known
+    and was asked for.
+    """
 
     task: str
     channel: str
@@ -47,6 +52,16 @@ class Served:
     own: bool
     since: datetime
     release: str
+    evidence: str = ""
+    taught: Lessons | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object."""
+        said = {
+            name: getattr(self, name) for name in ("task", "channel", "adapter", "own", "release", "evidence")
+        }
+        taught = None if self.taught is None else self.taught.to_json()
+        return {**said, "since": self.since.isoformat(), "taught": taught}
 
 
 def history(
@@ -62,21 +77,39 @@ def history(
 
 
 def served(
-    store: Store, task: str | None = None, channel: str | None = None, at: datetime | None = None
+    store: Store,
+    task: str | None = None,
+    channel: str | None = None,
+    at: datetime | None = None,
+    *,
+    rows: bool = False,
 ) -> list[Served]:
-    """What serves each (task, channel), or served it at the moment `at`."""
-    found = []
-    for release in store.history.serving(at):
-        if task in (None, release.task) and channel in (None, release.channel):
-            own = store.history.adapter(release.adapter).channel is not None
-            found.append(Served(release.task, release.channel, release.adapter, own, release.at, release.id))
-    return found
+    """What serves each (task, channel), or served it at the moment `at`; with `rows`, what taught it too."""
+    releases = [
+        r for r in store.history.serving(at) if task in (None, r.task) and channel in (None, r.channel)
+    ]
+    adapters = {name: store.history.adapter(name) for name in {release.adapter for release in releases}}
+    taught = {name: lessons(store, adapter) for name, adapter in adapters.items()} if rows else {}
+    return [
+        Served(
+            r.task,
+            r.channel,
+            r.adapter,
+            adapters[r.adapter].channel is not None,
+            r.at,
+            r.id,
+            _release(r).message,
+            taught.get(r.adapter),
+        )
+        for r in releases
+    ]
 
 
 def _release(release: Release) -> Line:
     message = _said(release.evidence)
     if release.kind == "rollback":
-        message = f"Rolled back: {release.adapter} serves again."
+        why = str(release.evidence.get("reason", "Rolled back:"))
+        message = f"{why} {release.adapter} serves again."
     return Line(release.at, release.kind, release.task, release.channel, release.adapter, message, release.id)
 
 

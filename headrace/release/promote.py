@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import Connection
 
 from headrace.errors import ArtifactError, Conflict
 from headrace.records import Adapter, Clock, Event, IdMaker, Json, Release, random_id, utc_now
 from headrace.store import Store
 
+Also = Callable[[Connection, Sequence[Release]], None]
 NEEDED = ("head.safetensors", "graph.onnx", "tokenizer.json", "base.json")
 
 
@@ -18,12 +21,16 @@ def promote(
     adapter: str,
     evidence: Json,
     *,
+    held_out: Mapping[str, Sequence[str]] | None = None,
+    also: Also = lambda connection, releases: None,
     clock: Clock = utc_now,
     ids: IdMaker = random_id,
 ) -> list[Release]:
     """Let the adapter with the id `adapter` serve `channels` of `task`: all in one transaction, or none.
 
-    Where `channels` maps names to evidence, each one is joined to `evidence`. A channel that the adapter
+    Where `channels` maps names to evidence, each one is joined to `evidence`. `held_out` names the rows that a
+    release was decided by: it counts as one of the decisions that they may serve. `also` is called with the new
+    releases in their transaction; what it raises undoes them. A channel that the adapter
     serves already keeps its release, so that a killed turn may say it twice. Returns each channel's release.
     Raises NotFound where there is no such adapter, Conflict where it belongs to another task or
     channel, ArtifactError where one of its files is missing.
@@ -35,11 +42,14 @@ def promote(
     with store.transaction() as connection:
         now = {release.channel: release for release in store.history.serving() if release.task == task}
         made = {name: now[name] for name in each if name in now and now[name].adapter == adapter}
-        for name in [name for name in each if name not in made]:
+        fresh = [name for name in each if name not in made]
+        for name in fresh:
             previous = now[name].id if name in now else None
             more = {**evidence, **each[name]}
             made[name] = Release(ids("rel"), task, name, adapter, clock(), more, previous=previous)
             store.history.add_in(connection, made[name])
+            store.examples.decided_in(connection, (held_out or {}).get(name, ()))
+        also(connection, [made[name] for name in fresh])
     return [made[name] for name in each]
 
 
@@ -51,12 +61,18 @@ def refuse(
     reason: str,
     evidence: Json,
     *,
+    held_out: Sequence[str] = (),
     clock: Clock = utc_now,
     ids: IdMaker = random_id,
 ) -> Event:
-    """Write down that an adapter was not released, and why; what serves stays as it is."""
+    """Write down that an adapter was not released, and why; what serves stays as it is.
+
+    It counts as one of the decisions that the rows `held_out` may serve.
+    """
     event = Event(ids("evt"), "refused", task, channel, reason, {"adapter": adapter, **evidence}, clock())
-    store.history.add(event)
+    with store.transaction() as connection:
+        store.history.add_in(connection, event)
+        store.examples.decided_in(connection, held_out)
     return event
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.errors import Conflict, NotFound
-from headrace.records import Clock, IdMaker, Release, random_id, utc_now
-from headrace.release.promote import complete
+from headrace.records import Clock, IdMaker, Json, Release, random_id, utc_now
+from headrace.release.promote import Also, complete
 from headrace.store import Store
 
 EVERY = 2**31 - 1
@@ -18,13 +18,16 @@ def rollback(
     channel: str,
     *,
     to: str | None = None,
+    evidence: Json | None = None,
+    also: Also = lambda connection, releases: None,
     clock: Clock = utc_now,
     ids: IdMaker = random_id,
 ) -> Release:
     """Let the adapter that served `channel` before the present one serve again, or that of `to`.
 
     Said again it walks one release further back. `to` is the id of an earlier release of this pair or of an
-    adapter that served it. Raises NotFound where there is nothing to go back to, Conflict where `to` serves
+    adapter that served it. `evidence` says why; `also` is called in the transaction of the release, and what it
+    raises undoes it. Raises NotFound where there is nothing to go back to, Conflict where `to` serves
     already, ArtifactError where a file of the earlier adapter is missing.
     """
     past = store.history.releases(task, channel, limit=EVERY)
@@ -38,11 +41,11 @@ def rollback(
             cure="See: headrace history",
         )
     complete(store, store.history.adapter(target.adapter))
-    evidence = {"from": past[0].id, "to": origin(target, by_id).id}
-    made = Release(
-        ids("rel"), task, channel, target.adapter, clock(), evidence, kind="rollback", previous=past[0].id
-    )
-    store.history.add(made)
+    why = {**(evidence or {}), "from": past[0].id, "to": origin(target, by_id).id}
+    made = Release(ids("rel"), task, channel, target.adapter, clock(), why, "rollback", past[0].id)
+    with store.transaction() as connection:
+        store.history.add_in(connection, made)
+        also(connection, [made])
     return made
 
 

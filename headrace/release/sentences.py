@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.release.reasons import number, reasons
+
 ENGLISH = {
     "risen": "Released: {sides}; {range}, so a loss above the {margin} points that the recipe allows is"
     " excluded.",
@@ -30,6 +32,9 @@ ENGLISH = {
     " answers {challenger} % of them right.",
     "first-not-better": "Refused: it answers {challenger} % of {n} held-out rows right, no more than always"
     " saying {label}, which gives {champion} %.",
+    "checks": "Refused: {sides}, but {reasons}.",
+    "first-checks": "Refused: {reasons}.",
+    "also": "{sentence} Also: {reasons}.",
     "own": "The channel gets its own adapter: on {n} held-out rows it is right on {challenger} %, the shared"
     " one on {champion} %; {range}.",
     "own-not-better": "The channel stays on the shared adapter: on {n} held-out rows its own is right on"
@@ -68,6 +73,9 @@ CHINESE = {
     "答对其中 {challenger} %。",
     "first-not-better": "已拒绝：在 {n} 条留出数据上答对 {challenger} %，不比总是回答 {label} 的"
     " {champion} % 更好。",
+    "checks": "已拒绝：{sides}，但{reasons}。",
+    "first-checks": "已拒绝：{reasons}。",
+    "also": "{sentence}此外：{reasons}。",
     "own": "该渠道使用自己的适配器：在 {n} 条留出数据上答对 {challenger} %，"
     "共享适配器答对 {champion} %；{range}。",
     "own-not-better": "该渠道继续使用共享适配器：在 {n} 条留出数据上，"
@@ -88,13 +96,20 @@ LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
 
 
 def explain(evidence: Mapping[str, Any], language: str = "en") -> str:
-    """The sentence of a decision's `evidence`; a language that is not there is answered in English."""
+    """The sentence of a decision's `evidence`; a language that is not there is answered in English.
+
+    Where the rule refuses and checks failed too, their reasons follow its own.
+    """
     words = LANGUAGES.get(language, ENGLISH)
     values = _values(evidence, words)
     if "together" in evidence:
         together = _values(evidence["together"], words)
         values |= {f"all_{name}": value for name, value in together.items()}
-    return words[evidence["verdict"]].format_map(values)
+    verdict, values["reasons"] = evidence["verdict"], reasons(evidence.get("checks", ()), language)
+    said = words[verdict].format_map(values)
+    if not values["reasons"] or verdict in ("checks", "first-checks"):
+        return said
+    return words["also"].format(sentence=said, reasons=values["reasons"])
 
 
 def _values(evidence: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, object]:
@@ -102,7 +117,7 @@ def _values(evidence: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, 
     values: dict[str, object] = {
         "n": evidence["n"],
         "label": _quoted(str(evidence.get("label", ""))),
-        "margin": _points(evidence.get("margin_points", 0.0)),
+        "margin": number(evidence.get("margin_points", 0.0)),
         "champion": _percent(evidence["champion"]),
         "challenger": _percent(evidence["challenger"]),
         "least": f"{-100 * difference['high']:.1f}",
@@ -118,11 +133,6 @@ def _values(evidence: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, 
 
 def _percent(side: Mapping[str, Any]) -> str:
     return f"{100 * side['accuracy']['value']:.1f}"
-
-
-def _points(margin: float) -> str:
-    """With one decimal, or with more where the recipe gave more."""
-    return f"{margin:.1f}" if round(margin, 1) == margin else f"{margin:g}"
 
 
 def _range(low: float, high: float, words: Mapping[str, str]) -> str:

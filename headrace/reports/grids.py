@@ -37,7 +37,7 @@ class Grid:
 
 def channels_grid(channels: Sequence[ChannelFigures], language: str = "en") -> Grid:
     """Per (task, channel): rows in, rejected and why, what serves, accuracy before and after, cost."""
-    columns = _columns(
+    columns = heads(
         language,
         "channel",
         ("rows",),
@@ -68,12 +68,12 @@ def channels_grid(channels: Sequence[ChannelFigures], language: str = "en") -> G
 def decisions_grid(channels: Sequence[ChannelFigures], language: str = "en") -> Grid:
     """The gate's sentence for each (task, channel) that it judged."""
     rows = tuple((f"{one.channel}\n{one.task}", one.decision) for one in channels if one.decision)
-    return Grid(say(language, "decisions"), _columns(language, "channel", (), "decision"), rows)
+    return Grid(say(language, "decisions"), heads(language, "channel", (), "decision"), rows)
 
 
 def status_grid(pairs: Sequence[StatusFigures], language: str = "en") -> Grid:
     """The circle: per (task, channel) what came in, is clean, waits and serves, how good, and feedback."""
-    columns = _columns(language, "channel", ("came in", "clean", "waits"), "serves", ("accuracy", "feedback"))
+    columns = heads(language, "channel", ("came in", "clean", "waits"), "serves", ("accuracy", "feedback"))
     rows = tuple(
         (
             f"{one.channel}\n{one.task}",
@@ -91,7 +91,7 @@ def status_grid(pairs: Sequence[StatusFigures], language: str = "en") -> Grid:
 
 def memory_grid(memory: Sequence[MemoryFigures], language: str = "en") -> Grid:
     """What corrections changed: of the corrected, the reworded, the untouched, and another channel's."""
-    columns = _columns(
+    columns = heads(
         language,
         "channel",
         ("corrected", "rewordings", "reworded right", "untouched", "other", "milliseconds"),
@@ -114,14 +114,14 @@ def memory_grid(memory: Sequence[MemoryFigures], language: str = "en") -> Grid:
 def confusions_grid(confusions: Sequence[Confused], language: str = "en") -> Grid:
     """Wrong answers: the right label, the answer, and how often."""
     rows = tuple((one.gold, one.answered, number(one.count)) for one in confusions)
-    columns = _columns(language, "right", (), "answered", ("count",))
+    columns = heads(language, "right", (), "answered", ("count",))
     return Grid(say(language, "confusion"), columns, rows)
 
 
 def steps_grid(steps: Sequence[Step], language: str = "en") -> Grid:
     """The steps of a turn with their seconds."""
     rows = tuple((step_name(step), f"{step.start:.1f}", f"{step.seconds:.1f}") for step in steps)
-    return Grid(say(language, "timeline"), _columns(language, "step", ("begins", "seconds")), rows)
+    return Grid(say(language, "timeline"), heads(language, "step", ("begins", "seconds")), rows)
 
 
 def example_grid(one: ExampleFigures, language: str = "en") -> Grid:
@@ -193,7 +193,7 @@ def _kinds(found: Mapping[str, int], language: str) -> list[str]:
     return [f"{kind(language, name)} {number(n)}" for n, name in parts]
 
 
-def _columns(language: str, *groups: str | Iterable[str]) -> tuple[Column, ...]:
+def heads(language: str, *groups: str | Iterable[str]) -> tuple[Column, ...]:
     """A text column for a key, number columns for a group of keys."""
     made: list[Column] = []
     for group in groups:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from headrace.reports import turn_words
+
 ENGLISH = {
     "channels": "Channels",
     "channels.lead": "What came in, what was turned away, what serves, and how often it is right on rows that"
@@ -180,6 +182,8 @@ CHINESE = {
     "made": "生成命令",
     "bytes": "KB 指适配器的大小；基座由所有渠道共用。",
 }
+ENGLISH |= turn_words.ENGLISH
+CHINESE |= turn_words.CHINESE
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from headrace.evaluation.judgement import Judgement
-from headrace.reports import grids, markup, plots
+from headrace.reports import grids, markup, plots, turn_grids
 from headrace.reports.figures import (
     ChannelFigures,
     DemoFigures,
@@ -17,19 +17,24 @@ from headrace.reports.figures import (
     TurnFigures,
 )
 from headrace.reports.messages import say
+from headrace.reports.turns import TurnReport
 
 
-def turn_page(turn: TurnFigures, language: str = "en") -> str:
-    """The page of one turn. Raises MissingExtra where headrace[report] is not installed."""
+def turn_page(turn: TurnFigures, language: str = "en", report: TurnReport | None = None) -> str:
+    """The page of one turn, of what it did where there is a `report`.
+
+    Raises MissingExtra where headrace[report] is not installed.
+    """
     title = say(language, "title.turn")
     small = (say(language, "turn", number=grids.short(turn.turn)), f"{turn.started:%Y-%m-%d %H:%M} UTC")
     lead = _lead([turn], language)
     body = [
         markup.heading(title, lead, small),
         markup.cards(_cards([turn], (), turn.seconds, language)),
-        *_channels(turn.channels, language),
+        *(turn_grids.sections(report, language) if report else ()),
+        *_channels(turn.channels, language, decisions=report is None),
         *_judged(turn.judged, language),
-        *_timeline(turn.steps, language),
+        *_timeline(turn_grids.steps(report, language) if report else turn.steps, language),
     ]
     return markup.document(title, body, language)
 
@@ -108,14 +113,14 @@ def _cards(
     yield f"{seconds:.0f}", say(language, "card.seconds")
 
 
-def _channels(channels: Sequence[ChannelFigures], language: str) -> Iterator[str]:
+def _channels(channels: Sequence[ChannelFigures], language: str, *, decisions: bool = True) -> Iterator[str]:
     grid = grids.channels_grid(channels, language)
     yield markup.section(grid.title, markup.table(grid), lead=say(language, "channels.lead"))
     if any(one.before or one.after for one in channels):
         plot = markup.figure(plots.quality(channels, language))
         yield markup.section(say(language, "quality"), plot, lead=say(language, "quality.lead"))
     said = grids.decisions_grid(channels, language)
-    if said.rows:
+    if said.rows and decisions:
         yield markup.section(said.title, markup.table(said))
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 from headrace.evaluation.judgement import Judgement
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Release
-from headrace.store import Store
+from headrace.reports.turns import TurnReport, last_report
+from headrace.store import Store, planned
+from headrace.store.planned import Planned
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,56 @@ def status(store: Store, recipe: Recipe) -> list[PairStatus]:
     ]
 
 
+@dataclass(frozen=True)
+class TurnsStatus:
+    """How the flywheel turns: the report of the `last` turn, one that is not finished, and what is planned.
+
+    A turn that `began` and is not finished runs, or was cut off and goes on with the next; `failed` says why
+    its last attempt ended.
+    """
+
+    last: TurnReport | None
+    began: datetime | None = None
+    failed: str = ""
+    planned: Planned | None = None
+
+    @property
+    def sentence(self) -> str:
+        """One line: what the last turn did and when, and when the next one is due."""
+        last = (
+            f"last {_when(self.last.finished)}: {self.last.sentence}" if self.last else "none has ended yet."
+        )
+        return " ".join(part for part in (f"Turns: {last}", self._open(), self._next()) if part)
+
+    def _open(self) -> str:
+        if self.failed:
+            return f"The next attempt of the one begun {_when(self.began)} continues it; it failed: {self.failed}"
+        return f"One began {_when(self.began)} and has not ended." if self.began else ""
+
+    def _next(self) -> str:
+        if self.planned is None:
+            return "None is planned (headrace serve --turn-every 1h)."
+        if self.planned.next is None:
+            return "One runs now."
+        again = f" after {self.planned.failures} that failed" if self.planned.failures else ""
+        return f"Next {_when(self.planned.next)}{again}."
+
+
+def turns_status(store: Store, folder: Path) -> TurnsStatus:
+    """How the flywheel of the project in `folder` turns."""
+    under_way = store.turns.open()
+    return TurnsStatus(
+        last_report(store),
+        under_way.started if under_way else None,
+        str(under_way.state.get("failed", "")) if under_way else "",
+        planned.read(folder),
+    )
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+
+
 def _pair(store: Store, counts: _Counts, task: str, channel: str, release: Release | None) -> PairStatus:
     pair = (task, channel)
     reports = store.history.reports(release.adapter, channel) if release else []
@@ -67,7 +121,7 @@ class _Counts:
     def __init__(self, store: Store) -> None:
         self._rows, self._masked = store.rows.counts(), store.rows.masked()
         self._examples, self._rejected = store.examples.counts(), store.quarantine.counts()
-        self.answers, self.waiting = store.answers.counts(), store.feedback.list(used=False)
+        self.answers, self.waiting = store.answers.counts(), store.feedback.list(used=False, state="counts")
 
     def rows(self, pair: tuple[str, str], state: str | None = None) -> int:
         return sum(n for (t, c, s), n in self._rows.items() if (t, c) == pair and state in (None, s))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.data.mask import Masker
 from headrace.errors import InputError, NotServed
 from headrace.feedback.memory import Memory
+from headrace.feedback.record import pseudonym
+from headrace.feedback.regions import Place, regions_of
+from headrace.feedback.trust import Sight, is_sure
 from headrace.recipe import Recipe
 from headrace.records import Answer, Clock, IdMaker
-from headrace.serving.engine import Ask, Engine, Scored
+from headrace.serving.engine import Ask, Engine, Scored, Unanswered
 from headrace.serving.live import Live
+from headrace.serving.shadows import shadow_of
 from headrace.store import Store
 
 
@@ -59,31 +63,46 @@ class Answerer:
     def __init__(self, store: Store, recipe: Recipe, *, clock: Clock, ids: IdMaker) -> None:
         self._store, self._recipe, self._clock, self._ids = store, recipe, clock, ids
         self._engine = Engine(batch=recipe.serve.batch, threads=recipe.serve.threads)
-        self._memory = Memory()
+        self._memory = Memory(plausible=recipe.trust.plausible)
         self._live = Live(store, recipe, self._memory, self._engine.swap, threads=recipe.serve.threads)
-        self._version = -1
+        self._version: tuple[int, ...] = ()
         self._taught: dict[tuple[str, str], str] = {}
 
-    def answer(self, texts: Sequence[str], *, task: str, channel: str) -> list[Answer]:
-        """One stored answer a text, in order.
+    def answer(
+        self, texts: Sequence[str], *, task: str, channel: str, person: str | None = None
+    ) -> list[Answer]:
+        """One stored answer a text, in order; trials cover it like a server's.
 
-        Raises NotServed before the first release, InputError where a text is none.
+        `person` is an id of the end user who asks, of which a pseudonym is stored. Raises NotServed before the
+        first release, InputError where a text is none.
         """
         refuse_no_texts(texts)
         self.follow()
+        who = None if person is None else pseudonym(person, self._store.salts.persons(self._ids))
         masked = [self._mask(channel, text) for text in texts]
-        scored = [
-            self._served(found) for found in self._engine.answer([Ask(task, channel, t) for t in texts])
+        names = [self._ids("ans") for _ in texts]
+        asks = [
+            Ask(task, channel, text, who or stored, name)
+            for text, stored, name in zip(texts, masked, names, strict=True)
         ]
+        scored = [self._served(found) for found in self._engine.answer(asks)]
         self._remember(task, channel)
-        pairs = zip(masked, scored, strict=True)
-        answers = [self._answer(task, channel, text, found) for text, found in pairs]
-        self._store.answers.add(answers)
+        pairs = zip(asks, masked, scored, strict=True)
+        answers = [self._answer(ask, text, found, who) for ask, text, found in pairs]
+        shadows = [shadow_of(sent, found) for sent, found in zip(answers, scored, strict=True)]
+        with self._store.transaction() as connection:
+            self._store.answers.add_in(connection, answers)
+            self._store.shadows.add_in(connection, [one for one in shadows if one is not None])
         return answers
 
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Open trials whose challenger cannot answer, each with the reason."""
+        return self._engine.bank.broken
+
     def follow(self) -> None:
-        """Answer by the newest releases from now on."""
-        version = self._store.history.version()
+        """Answer by the newest releases and trials from now on."""
+        version = (self._store.history.version(), *self._store.trials.version())
         if version != self._version:
             self._live.reload()
             self._version = version
@@ -95,6 +114,16 @@ class Answerer:
         self._remember(task, channel)
         return release
 
+    def sight(self, task: str, channel: str, text: str, label: str) -> Sight:
+        """Where in meaning a text lies, and how likely a label is; nothing before the first release."""
+        self.follow()
+        (found,) = self._engine.answer([Ask(task, channel, text)])
+        if isinstance(found, NotServed):
+            return Sight()
+        found = self._served(found)
+        regions = regions_of(self._memory.reach(task), len(found.embedding))
+        return Sight(Place.of(found.adapter, found.embedding), regions, found.chance(label))
+
     def taught(self, task: str, channel: str) -> str:
         """A digest of the corrections that `serving` took up there."""
         return self._taught.get((task, channel), "")
@@ -102,13 +131,13 @@ class Answerer:
     def give(self, asks: Sequence[Ask]) -> list[Given | NotServed]:
         """One answer per ask, in order, not stored; by the releases and corrections as last taken up.
 
-        Safe from several threads. Ask `serving` of each (task, channel) before, once.
+        Safe from several threads. Ask `serving` of each (task, channel) before, once. Raises ArtifactError.
         """
         corrected = self._memory.counts()
         return [
             found
             if isinstance(found, NotServed)
-            else self._given(ask, found, corrected=(ask.task, ask.channel) in corrected)
+            else self._given(ask, self._served(found), corrected=(ask.task, ask.channel) in corrected)
             for ask, found in zip(asks, self._engine.answer(asks), strict=True)
         ]
 
@@ -126,9 +155,7 @@ class Answerer:
         if not self._recipe.memory.enabled:
             return
         self._memory.forget_all(task, channel)
-        corrections = [
-            f for f in self._store.feedback.list(task=task, channel=channel) if f.label is not None
-        ]
+        corrections = [found.feedback for found in self._store.feedback.live(task, channel)]
         said = "\n".join(f"{f.id} {f.label}" for f in corrections)
         self._taught[task, channel] = hashlib.sha256(said.encode()).hexdigest()[:16] if said else ""
         seen = self._engine.answer([Ask(task, channel, f.text) for f in corrections])
@@ -142,22 +169,26 @@ class Answerer:
                 scored.scores,
                 feedback.label or "",
                 feedback.id,
+                person=feedback.person,
+                sure=is_sure(feedback),
             )
 
-    def _answer(self, task: str, channel: str, text: str, scored: Scored) -> Answer:
-        recalled = self._memory.recall(task, channel, text, scored.embedding, scored.scores)
+    def _answer(self, ask: Ask, text: str, scored: Scored, person: str | None) -> Answer:
+        known = scored.serving
+        recalled = self._memory.recall(ask.task, ask.channel, text, known.embedding, known.scores)
         label = recalled.label if recalled else scored.label
         return Answer(
-            id=self._ids("ans"),
-            channel=channel,
-            task=task,
+            id=ask.answer,
+            channel=ask.channel,
+            task=ask.task,
             text=text,
             label=label,
-            confidence=scored.scores.get(label, 0.0),
+            confidence=scored.chance(label),
             release=scored.release,
             adapter=scored.adapter,
             at=self._clock(),
             because=recalled.feedback_id if recalled else None,
+            person=person,
         )
 
     def _mask(self, channel: str, text: str) -> str:
@@ -165,7 +196,7 @@ class Answerer:
         return Masker(self._recipe.clean.mask, found.language).mask(text)[0]
 
     @staticmethod
-    def _served(found: Scored | NotServed) -> Scored:
-        if isinstance(found, NotServed):
+    def _served(found: Scored | Unanswered) -> Scored:
+        if not isinstance(found, Scored):
             raise found
         return found

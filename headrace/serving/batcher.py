@@ -20,10 +20,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from headrace.errors import NotServed, ServerFull
+from headrace.errors import ServerFull
 from headrace.serving.bank import Bank
 from headrace.serving.calls import Call, Done, Promise
-from headrace.serving.engine import Ask, Scored
+from headrace.serving.engine import Ask, Scored, Unanswered
 from headrace.serving.fair import FairQueue
 
 _FETCHES = 8  # times that a row's adapter may be pushed out again before the row could run
@@ -35,7 +35,7 @@ _COMPANY = 16  # batches that a channel is not taken to be alone after another o
 class Infers(Protocol):
     """What the batcher asks of an engine."""
 
-    def answer(self, asks: Sequence[Ask]) -> list[Scored | NotServed]:
+    def answer(self, asks: Sequence[Ask]) -> list[Scored | Unanswered]:
         """One answer per ask, in order."""
         ...
 

@@ -65,6 +65,11 @@ class Encoder:
         tokenizer = _tokenizer(read_file(files, "tokenizer.json"))
         return cls(graph or Graph(files["graph.onnx"], threads=threads), tokenizer, settings, threads=threads)
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it knows."""
+        return int(self._tokenizer.get_vocab_size())
+
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """The token ids of each text, prefix and special tokens included, cut at the longest allowed."""
         # A lone surrogate (JSON's "\ud800") is no text to the tokenizer; it reads as "?" instead.

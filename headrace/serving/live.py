@@ -11,13 +11,14 @@ from headrace.recipe import Recipe
 from headrace.serving.bank import Bank
 from headrace.serving.router import Router
 from headrace.serving.shelf import Shelf
+from headrace.serving.trials import OpenTrial
 from headrace.store import Store
 
 RADIUS_FILE = "radius.json"
 
 
 class Live:
-    """Keeps an engine's bank and a memory's reach equal to the newest releases of a store."""
+    """Keeps an engine's bank and a memory's reach equal to the newest releases and trials of a store."""
 
     def __init__(
         self, store: Store, recipe: Recipe, memory: Memory, swap: Callable[[Bank], None], *, threads: int
@@ -34,16 +35,19 @@ class Live:
         return bool(self._bank.router.own)
 
     def reload(self) -> None:
-        """Read the releases since the last time and serve by them; what was open stays open.
+        """Read the releases since the last time and the open trials, and serve by them.
 
         Raises ArtifactError, and serves as before, where an adapter that is to serve is damaged.
         """
         history = self._store.history
         version = history.version()
         # At first what serves is enough; later what is new: of a thousand channels one has changed.
-        releases = history.since(self._version) if self._version else history.shared() + history.serving()
-        named = {release.adapter for release in releases} - self._bank.sources.keys()
-        bank = self._bank.after(releases, history.files_of(named), self._store.artifacts.path)
+        releases = history.since(self._version) if self._version else history.current()
+        trials = [OpenTrial.of(trial) for trial in self._store.trials.list(open_only=True)]
+        named = {release.adapter for release in releases} | {trial.challenger for trial in trials}
+        files, path = history.files_of(named - self._bank.sources.keys()), self._store.artifacts.path
+        tried = {name: self._bank.sources[name] for name in named & self._bank.sources.keys()}
+        bank = self._bank.after(releases, files, path).trying(trials, tried, files, path)
         self._bank, self._version = bank, version
         for task, adapter in _heads_of_tasks(bank.router).items():
             self._set_reach(task, bank.sources[adapter].digests.get(RADIUS_FILE))

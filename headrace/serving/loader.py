@@ -14,7 +14,8 @@ from headrace.serving.deltas import Site
 from headrace.serving.encoder import FILES, Encoder, read_file
 
 Files = Mapping[str, Path | bytes]
-_OPENED = {HEAD_FILE, CONFIG_FILE, WEIGHTS_FILE, *FILES}
+DELTA_FILES = frozenset((CONFIG_FILE, WEIGHTS_FILE))
+_OPENED = frozenset((HEAD_FILE, *DELTA_FILES, *FILES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ class Source:
         if absent:
             raise ArtifactError(f"{', '.join(absent)} missing.", where=f"adapter {self.adapter}")
 
-    def refuse_damaged(self, known: Collection[str] = ()) -> None:
-        """Raise ArtifactError where a file that serves has changed: it would answer, only wrongly.
+    def refuse_damaged(self, known: Collection[str] = (), files: Collection[str] = _OPENED) -> None:
+        """Raise ArtifactError where one of `files` has changed: it would answer, only wrongly.
 
         `known` are digests of files that are open already.
         """
         for file, digest in self.digests.items():
-            if file in _OPENED and digest not in known and digest_of(self.files, file) != digest:
+            if file in files and digest not in known and digest_of(self.files, file) != digest:
                 raise ArtifactError(
                     f"{file} is damaged.",
                     where=f"adapter {self.adapter}",

@@ -19,7 +19,7 @@ from headrace.serving.arena import Arena
 from headrace.serving.deltas import DeltaBank
 from headrace.serving.encoder import FILES, Encoder
 from headrace.serving.heads import Heads, Outline, PackedHead
-from headrace.serving.loader import Source, refuse_misfits
+from headrace.serving.loader import DELTA_FILES, Source, refuse_misfits
 from headrace.serving.spool import Spool
 
 EncoderKey = tuple[str, ...]
@@ -126,6 +126,13 @@ class Shelf:
                 self.encoders = {key: self.encoders[key] for key in self.encoders.keys() & needed}
                 self._deltas = {place: bank for place, bank in self._deltas.items() if place[0] in needed}
 
+    def drop(self, adapters: Iterable[str]) -> None:
+        """Let go of these, where they are in memory."""
+        with self._lock:
+            for adapter in adapters:
+                found = self._loaded.pop(adapter, None)
+                self._bytes -= found.bytes if found else 0
+
     def open(self, source: Source) -> Loaded:
         """An adapter beside the shelf: it counts for no limit and ends with its last user."""
         with self._loading:
@@ -148,7 +155,8 @@ class Shelf:
         return Loaded(source.adapter, self.heads.pack(head), key, encoder, self._slot(key, encoder, delta))
 
     def _spooled(self, source: Source, key: EncoderKey) -> Loaded:
-        """What was read and checked before: the head from the spool, the delta from its files."""
+        """What was read and checked before: the head from the spool, the delta from its files, checked again."""
+        source.refuse_damaged(files=DELTA_FILES)
         encoder, outline = self._encoder(source, key), self._outlines[source.adapter]
         extent = self.heads.arena.take(outline.size)
         if self._spool is None or not self._spool.read_into(source.adapter, extent.memory):

@@ -14,11 +14,13 @@ from headrace.models.prefix_torch import Prefix, Progress
 from headrace.recipe import TaskRecipe
 
 
-def prefix_of(task: TaskRecipe, cache: Path, progress: Progress | None = None) -> Prefix:
-    """The cached features of a task's base; raises what `resolve` raises."""
+def prefix_of(
+    task: TaskRecipe, cache: Path, progress: Progress | None = None, threads: int | None = None
+) -> Prefix:
+    """The cached features of a task's base, by two threads where none are named; raises what `resolve` does."""
     base = resolve(task.base, cache)
     before = base.prefix if task.prefix is None else task.prefix
-    return Prefix(base, task.longest, before, cache, min(2, os.cpu_count() or 1), progress)
+    return Prefix(base, task.longest, before, cache, threads or min(2, os.cpu_count() or 1), progress)
 
 
 def embed(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from headrace.errors import TrainingError
 from headrace.models.adapter import HEAD_FILE, Head
-from headrace.models.delta import Delta
+from headrace.models.delta import CONFIG_FILE, Delta
 from headrace.models.methods import Features, Fitted, Job, Rows
 from headrace.models.methods.lora import Options
 from headrace.models.prefix_torch import Prefix
@@ -27,19 +27,8 @@ from headrace.recipe import TaskRecipe, TrainRecipe
 from headrace.records import Example
 from headrace.tuning.choose import choose, enough
 from headrace.tuning.features import prefix_of
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An adapter's files and where they came from; `notes` say what each method cost and gained."""
-
-    files: dict[str, bytes]
-    labels: tuple[str, ...]
-    method: str
-    validation_accuracy: float
-    seconds: float
-    notes: tuple[str, ...]
-    lineage: dict[str, object]
+from headrace.tuning.lesson import Lesson
+from headrace.tuning.lesson import Trained as Trained
 
 
 def train(
@@ -55,6 +44,7 @@ def train(
     checkpoints: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     weights: NDArray[np.float32] | None = None,
+    threads: int | None = None,
 ) -> Trained:
     """Fit an adapter for `task` on `examples`, judged while training on `validation`.
 
@@ -62,7 +52,7 @@ def train(
     seed, near-duplicates together. `weights` [n] count an example more or less, in the order given.
     `start` is the head to start from, always by the method `head`, and `start_delta` the delta that it was
     trained with, which the new adapter then carries too. `checkpoints` is a folder from which a killed run
-    continues.
+    continues. `threads` work at features, None: two where there are cores; the bytes are the same.
     Raises TrainingError where nothing can be learned, and what `base.resolve` raises.
     """
     began = time.perf_counter()
@@ -75,8 +65,8 @@ def train(
         rows, held = _split(rows, settings.validation_share, seed)
     labels = _labels([example for example, _ in rows], start)
     known = [example for example in held if example.label in labels]
-    prefix = prefix_of(task, cache, progress)
-    view = _view(prefix, start, start_delta)
+    prefix = prefix_of(task, cache, progress, threads)
+    view = view_of(prefix, start, start_delta)
     job = _job(rows, known, labels, prefix, view, seed, start, checkpoints, progress)
     if settings.method == "auto" and start is None and enough(job):
         prefix.warm(
@@ -96,6 +86,27 @@ def train(
         seconds=time.perf_counter() - began,
         notes=notes,
         lineage=_lineage(rows, known, choice.method, seed, prefix, settings, start),
+    )
+
+
+def learn(
+    lesson: Lesson, progress: Callable[[str, int, int], None] | None = None, threads: int | None = None
+) -> Trained:
+    """What a lesson teaches; the same bytes in every process. Raises what `train` raises."""
+    start = lesson.start
+    return train(
+        lesson.training,
+        validation=lesson.validation,
+        task=lesson.task,
+        settings=lesson.settings,
+        seed=lesson.seed,
+        cache=lesson.cache,
+        start=Head.from_bytes(start[HEAD_FILE]) if start else None,
+        start_delta=Delta.from_files(start) if CONFIG_FILE in start else None,
+        checkpoints=lesson.checkpoints,
+        progress=progress,
+        weights=np.asarray(lesson.weights, np.float32),
+        threads=threads,
     )
 
 
@@ -178,7 +189,8 @@ class _Through:
         return self.prefix.hidden(texts, layer)
 
 
-def _view(prefix: Prefix, start: Head | None, start_delta: Delta | None) -> Features:
+def view_of(prefix: Prefix, start: Head | None, start_delta: Delta | None) -> Features:
+    """The base as the head to start from reads it; raises TrainingError where the two do not fit."""
     if start is not None and start.base not in ("", prefix.base.fingerprint):
         raise TrainingError(
             f"the adapter to start from was trained on another base than {prefix.base.name!r}.",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 
 from headrace import recipe as recipes
 from headrace.data.mask import Masker
 from headrace.errors import HeadraceError, NotFound
 from headrace.feedback.memory import Memory
+from headrace.feedback.regions import regions_of
 from headrace.project import RECIPE, Project
 from headrace.recipe import Recipe
 from headrace.records import Channel
@@ -19,6 +21,7 @@ from headrace.serving.engine import Engine
 from headrace.serving.live import Live
 from headrace.web.ports import NoMemory
 from headrace.web.service import Limits, Neighbours, Service
+from headrace.web.stepping import Stepping
 
 WRITE_LOCK = ".writing"
 
@@ -31,10 +34,9 @@ def assembled(project: Project, *, several: bool = False) -> Iterator[Service]:
     """
     serve = project.recipe.serve
     # Two batches' worth at a time: the engine then finds rows of like length among them.
-    batcher = Batcher(
-        Engine(batch=serve.batch, threads=serve.threads), batch=2 * serve.batch, queue=serve.queue
-    )
-    memory, following = Memory(), Following(project)
+    engine = Engine(batch=serve.batch, threads=serve.threads)
+    batcher = Batcher(engine, batch=2 * serve.batch, queue=serve.queue)
+    memory, following = Memory(plausible=project.recipe.trust.plausible), Following(project)
     live = Live(project.store, project.recipe, memory, batcher.swap, threads=serve.threads)
     neighbours = Neighbours(
         store=project.store,
@@ -45,6 +47,10 @@ def assembled(project: Project, *, several: bool = False) -> Iterator[Service]:
         mask=following.mask,
         ready=lambda: live.ready,
         reload=live.reload,
+        look=following.look,
+        step=Stepping(project, engine).step,
+        trust=lambda: following.recipe.trust,
+        regions=lambda task, width: regions_of(memory.reach(task), width),
         recent=lambda: batcher.recent,
     )
     try:
@@ -63,46 +69,54 @@ def _limits(project: Project, several: bool) -> Limits:
     )
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A recipe, and its channels as they were asked for."""
+
+    recipe: Recipe
+    channels: dict[str, Channel]
+
+
 class Following:
     """A project whose recipe is read again when its file changes, so that a new channel is served at once.
 
-    A recipe with mistakes changes nothing: what was read before goes on. A channel that is known is looked at
-    again after `trust` seconds: a look at the file costs a request more than all else here.
+    `look` does the reading, in whatever thread calls it; nothing else waits for the file. A recipe with
+    mistakes changes nothing: what was read before goes on.
     """
 
-    def __init__(self, project: Project, *, trust: float = 0.2) -> None:
-        self._project, self._trust = project, trust
+    def __init__(self, project: Project) -> None:
+        self._project, self._lock = project, threading.Lock()
         self._path = project.folder / RECIPE
         self._seen = self._stamp()
-        self._read = project.recipe
-        self._channels: dict[str, Channel] = {}
-        self._until = 0.0
+        self._now = _Read(project.recipe, {})
+
+    def look(self) -> None:
+        """Read the recipe where its file is not what it was."""
+        with self._lock:
+            stamp = self._stamp()
+            if stamp == self._seen:
+                return
+            self._seen = stamp
+            with suppress(HeadraceError):
+                self._project.recipe = recipes.read(self._path)
+                self._now = _Read(self._project.recipe, {})
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it stands now."""
-        self._until = time.monotonic() + self._trust
-        stamp = self._stamp()
-        if stamp != self._seen:
-            self._seen = stamp
-            try:
-                self._read = self._project.recipe = recipes.read(self._path)
-            except HeadraceError:
-                return self._read
-            self._channels = {}
-        return self._read
+        """The recipe as it stood at the last look."""
+        return self._now.recipe
 
     def channel(self, name: str) -> Channel:
         """The channel called `name`; raises NotFound."""
-        known = self._channels.get(name)
-        if known is None or time.monotonic() >= self._until:
-            known = self.recipe.channel(name)
-            self._channels[name] = known
+        now = self._now
+        known = now.channels.get(name)
+        if known is None:
+            known = now.channels[name] = now.recipe.channel(name)
         return known
 
     def labels(self, task: str) -> tuple[str, ...]:
         """The labels that corrections of a task may name."""
-        return self._project.labels(task) if self.recipe else ()
+        return self._project.labels(task)
 
     def mask(self, channel: str, text: str) -> str:
         """A text as it is stored, its private details replaced."""
@@ -110,7 +124,7 @@ class Following:
             language = self.channel(channel).language
         except NotFound:
             language = ""
-        return _masker(self._read.clean.mask, language).mask(text)[0]
+        return _masker(self.recipe.clean.mask, language).mask(text)[0]
 
     def _stamp(self) -> tuple[int, int]:
         try:

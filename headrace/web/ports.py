@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from headrace.records import Answer, Verdict
+from headrace.records import Answer, Shadow, Verdict
 from headrace.serving.engine import Ask, Scored
 
 Embedding = npt.NDArray[np.float32]
@@ -68,9 +68,20 @@ class Memory(Protocol):
         scores: Mapping[str, float],
         label: str,
         feedback_id: str,
+        order: tuple[int, int],
+        person: str | None,
+        sure: bool,
         /,
     ) -> None:
-        """Let a correction count from now on; the same `feedback_id` again takes the place of the first."""
+        """Let a correction count from now on; the same `feedback_id` again takes the place of the first.
+
+        Of two for one text the later by `order` counts. One `person`'s together reach no further than one;
+        one that is not `sure` is a user's word alone.
+        """
+        ...
+
+    def forget(self, feedback_id: str, /) -> bool:
+        """Let a correction count no more; says whether it did."""
         ...
 
 
@@ -91,9 +102,16 @@ class NoMemory:
         scores: Mapping[str, float],
         label: str,
         feedback_id: str,
+        order: tuple[int, int],
+        person: str | None,
+        sure: bool,
         /,
     ) -> None:
         """Nothing is learned."""
+
+    def forget(self, feedback_id: str, /) -> bool:
+        """Nothing was learned."""
+        return False
 
 
 Mask = Callable[[str, str], str]
@@ -102,10 +120,14 @@ Mask = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer as it is sent: the record that is stored, and its best scores, highest first."""
+    """An answer as it is sent: the record that is stored, and its best scores, highest first.
+
+    `shadow` is the answer of a trial's other adapter, which is stored with it and not sent.
+    """
 
     answer: Answer
     scores: tuple[tuple[str, float], ...]
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ fills the memory. The route that nearly every request takes is answered from her
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -30,6 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
     receive_seconds: float = 10.0
 
     _deadline: asyncio.TimerHandle | None = None
+    _held: stream.Held | None = None
     _streams, _arrived = False, 0
     _head, _in_head, _refused = 0, True, False
 
@@ -74,6 +75,15 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self._goes_straight():
                 super().on_headers_complete()
                 self._streams, self._arrived = self.scope["path"] == stream.PATH, 0
+                if self._streams:
+                    self._held = stream.Held(abort=self.transport.abort)
+                    cast(dict[str, object], self.scope)[stream.HELD] = self._held
+
+    def shutdown(self) -> None:
+        """End, once what is under way is done; a stream is told, since its sender might go on for ever."""
+        super().shutdown()
+        if self._held is not None:
+            self._held.stopping.set()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body has come."""

@@ -15,22 +15,26 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from sqlalchemy import Connection
 
 from headrace.channels.keys import KeyRing
 from headrace.channels.quotas import Quotas, Taken
 from headrace.errors import HeadraceError, InputError, NotFound, ServerFull, Unauthorized
-from headrace.feedback.record import checked
-from headrace.records import Answer, Channel, Clock, Feedback, IdMaker, random_id, utc_now
+from headrace.feedback.record import checked, pseudonym
+from headrace.feedback.regions import Place, Regions
+from headrace.feedback.trust import Ruling, Sight, rule
+from headrace.recipe import TrustRecipe
+from headrace.records import Channel, Clock, Feedback, IdMaker, random_id, utc_now
 from headrace.serving.engine import Ask, Scored
 from headrace.store import Reply, Store
+from headrace.web.answering import Question, entry_of, reply_to
 from headrace.web.learner import Learner
 from headrace.web.logs import logger
-from headrace.web.ports import Given, LateScores, Mask, Memory, Said, Submits, Waits, best
+from headrace.web.ports import Given, Mask, Memory, Said, Submits, Waits
 from headrace.web.watch import Watch
 from headrace.web.write_lock import locked
 from headrace.web.writer import Claim, Entry, Kept, Writer, tell
 
-_SCORES = 5
 _SHORT = 4_000  # characters that may be masked without holding up other requests
 
 
@@ -54,7 +58,9 @@ class Neighbours:
 
     `channel` raises NotFound; `labels` are those that a task's corrections may name; `ready` says whether
     anything is served; `reload` makes the batcher serve the newest releases; `recent` gives rows and seconds
-    of its last batches.
+    of its last batches; `look` reads the recipe where it changed, and never in the thread of the requests.
+    `step` lets trials take their steps. `trust` says how much of what users say counts, `regions` how near is
+    near in a task.
     """
 
     store: Store
@@ -66,18 +72,10 @@ class Neighbours:
     ready: Callable[[], bool]
     reload: Callable[[], None]
     recent: Callable[[], Sequence[tuple[int, float]]] = tuple
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What one request asks, private details `masked`, and what it took from its channel's quota."""
-
-    channel: str
-    task: str
-    masked: Sequence[str]
-    taken: Taken
-    claim: Claim | None
-    render: Callable[[Sequence[Given]], str]
+    look: Callable[[], None] = lambda: None
+    step: Callable[[], None] = lambda: None
+    trust: Callable[[], TrustRecipe] = TrustRecipe
+    regions: Callable[[str, int], Regions] = lambda task, width: Regions()
 
 
 class Service:
@@ -93,6 +91,7 @@ class Service:
         log: structlog.typing.FilteringBoundLogger | None = None,
     ) -> None:
         self._with, self._clock, self._ids = neighbours, clock, ids
+        self._salt = neighbours.store.salts.persons(ids)
         self.limits = limits or Limits()
         self.log = log or logger()
         store = neighbours.store
@@ -106,7 +105,16 @@ class Service:
             log=self.log,
         )
         self._learner = Learner(store, neighbours.batcher, neighbours.memory, seconds=self.limits.seconds)
-        self._watch = Watch(store, self._learner, self._ring, neighbours.reload, self.log, clock=clock)
+        self._watch = Watch(
+            store,
+            self._learner,
+            self._ring,
+            neighbours.reload,
+            self.log,
+            clock=clock,
+            recipe=neighbours.look,
+            step=neighbours.step,
+        )
 
     def start(self) -> None:
         """Load what serves and what was corrected, then watch for more."""
@@ -140,7 +148,22 @@ class Service:
     async def authenticate(self, header: str | None) -> Channel:
         """The channel whose key the Authorization header carries; raises Unauthorized."""
         known = self.remembered(header)
-        return known or self._channel(await asyncio.to_thread(self._ring.authenticate, header))
+        if known is not None:
+            return known
+        return await asyncio.to_thread(self._authenticated, header)
+
+    def _authenticated(self, header: str | None) -> Channel:
+        """In a thread of its own: ask the store for the key, and the recipe for a channel that is new."""
+        name = self._ring.authenticate(header)
+        try:
+            return self._with.channel(name)
+        except NotFound:
+            self._with.look()
+        return self._channel(name)
+
+    async def key_of(self, header: str | None) -> str:
+        """The id of the key that the Authorization header carries; raises Unauthorized."""
+        return await asyncio.to_thread(self._ring.key_of, header)
 
     def _channel(self, name: str) -> Channel:
         try:
@@ -159,9 +182,12 @@ class Service:
         texts: Sequence[str],
         render: Callable[[Sequence[Given]], str],
         claim: Claim | None = None,
+        *,
+        person: str | None = None,
     ) -> Reply:
         """Answers to `texts`, stored, as `render` writes them; with a `claim` the reply is kept for retries.
 
+        `person` names the end user who asks, by an id of the channel's; a pseudonym of it is stored.
         Raises InputError (field `task`), QuotaSpent, ServerFull, NotServed and StoreError; nothing of the
         request counts then.
         """
@@ -169,18 +195,29 @@ class Service:
             masked = await asyncio.to_thread(self._masked, channel.name, texts)
         else:
             masked = self._masked(channel.name, texts)
-        return (await self._ask(channel, task, texts, masked, render, claim)).reply
+        return (await self._ask(channel, task, texts, masked, render, claim, person)).reply
 
     def ask_now(
-        self, channel: Channel, task: str | None, text: str, render: Callable[[Sequence[Given]], str]
+        self,
+        channel: Channel,
+        task: str | None,
+        text: str,
+        render: Callable[[Sequence[Given]], str],
+        person: str | None = None,
     ) -> asyncio.Future[Kept]:
         """Like `answer` for one text that is not long, without a coroutine; raises what can be said at once."""
-        return self._ask(channel, task, [text], self._masked(channel.name, [text]), render, None)
+        return self._ask(channel, task, [text], self._masked(channel.name, [text]), render, None, person)
 
     async def feedback(
-        self, channel: Channel, said: Said, render: Callable[[Feedback], str], claim: Claim | None = None
+        self,
+        channel: Channel,
+        said: Said,
+        render: Callable[[Feedback], str],
+        claim: Claim | None = None,
+        *,
+        key: str,
     ) -> Reply:
-        """Feedback on an answer, stored, and in effect when this returns.
+        """Feedback on an answer, through the key of that id, stored and, where it counts, in effect on return.
 
         Raises NotFound where the channel has no such answer, InputError naming the field, StoreError.
         """
@@ -191,14 +228,22 @@ class Service:
             said.label,
             said.person,
             labels=self._with.labels(answer.task),
+            salt=self._salt,
+            key=key,
             clock=self._clock,
             ids=self._ids,
         )
-        reply = _reply(claim, render(feedback))
-        entry = Entry(feedback.at, feedback=feedback, claim=claim, reply=reply)
+        sight = Sight() if feedback.label is None else await asyncio.to_thread(self._sight, feedback)
+
+        def decide(connection: Connection) -> tuple[Ruling, Reply]:
+            ruling = rule(self._with.store, connection, feedback, self._with.trust(), sight)
+            return ruling, reply_to(claim, render(ruling.feedback))
+
+        reply = reply_to(claim, "")
+        entry = Entry(feedback.at, feedback=feedback, decide=decide, claim=claim, reply=reply)
         kept = await asyncio.wrap_future(self.writer.put(entry))
-        if kept.first and feedback.label is not None:
-            await asyncio.to_thread(self._learn, feedback)
+        if kept.ruling is not None and feedback.label is not None:
+            await asyncio.to_thread(self._learn, [feedback.id, *kept.ruling.agreed])
         return kept.reply
 
     async def keep_failure(self, claim: Claim, body: str) -> None:
@@ -217,14 +262,20 @@ class Service:
         masked: Sequence[str],
         render: Callable[[Sequence[Given]], str],
         claim: Claim | None,
+        person: str | None,
     ) -> asyncio.Future[Kept]:
         """Ask the batcher, whose thread hands the answers to the writer, which ends our future."""
         loop = asyncio.get_running_loop()
         task = _task(channel, task)
         taken = self._quotas.take(channel.name, len(texts))
         future: asyncio.Future[Kept] = loop.create_future()
-        question = _Question(channel.name, task, masked, taken, claim, render)
-        asks = [Ask(task, channel.name, text) for text in texts]
+        who = None if person is None else pseudonym(person, self._salt)
+        ids = [self._ids("ans") for _ in texts]
+        question = Question(channel.name, task, masked, ids, who, taken, claim, render)
+        asks = [
+            Ask(task, channel.name, text, who or stored, name)
+            for text, stored, name in zip(texts, masked, ids, strict=True)
+        ]
         try:
             call = self._with.batcher.post(asks, partial(self._scored, question, future))
         except BaseException:
@@ -246,52 +297,35 @@ class Service:
             self._quotas.give_back(taken)
 
     def _scored(
-        self, question: _Question, future: asyncio.Future[Kept], found: list[Scored] | Exception
+        self, question: Question, future: asyncio.Future[Kept], found: list[Scored] | Exception
     ) -> None:
         """In the batcher's thread: no more than to pass it on."""
         if isinstance(found, Exception):
             tell([(future, found)])
             return
         try:
-            self.writer.give(partial(self._entry, question, found), future)
+            self.writer.give(partial(entry_of, question, found, self._with.memory, self._clock), future)
         except ServerFull as error:
             tell([(future, error)])
 
-    def _entry(self, question: _Question, found: Sequence[Scored]) -> Entry:
-        """In the writer's thread: the answers as they are stored, and the reply as it is sent."""
-        pairs = zip(question.masked, found, strict=True)
-        given = [self._given(question.channel, question.task, text, scored) for text, scored in pairs]
-        reply = _reply(question.claim, question.render(given))
-        answers = [one.answer for one in given]
-        return Entry(answers[0].at, answers, taken=question.taken, claim=question.claim, reply=reply)
-
-    def _given(self, channel: str, task: str, text: str, scored: Scored) -> Given:
-        scores = LateScores(scored.labels, scored.probabilities)
-        recalled = self._with.memory.recall(task, channel, text, scored.embedding, scores)
-        found = best(scored.labels, scored.probabilities, _SCORES)
-        label, confidence = found[0]
-        if recalled:
-            label, confidence = recalled.label, scores.get(recalled.label, 0.0)
-        answer = Answer(
-            id=self._ids("ans"),
-            channel=channel,
-            task=task,
-            text=text,
-            label=label,
-            confidence=confidence,
-            release=scored.release,
-            adapter=scored.adapter,
-            at=self._clock(),
-            because=recalled.feedback_id if recalled else None,
-        )
-        return Given(answer, found)
-
-    def _learn(self, feedback: Feedback) -> None:
+    def _sight(self, feedback: Feedback) -> Sight:
         try:
-            self._learner.learn(feedback)
+            scored = self._learner.look(feedback)
+        except Exception:  # whatever it is, no verdict is lost for it
+            self.log.exception("feedback is judged unseen", feedback=feedback.id)
+            return Sight()
+        if scored is None:
+            return Sight()
+        regions = self._with.regions(feedback.task, len(scored.embedding))
+        chance = scored.chance(feedback.label or "")
+        return Sight(Place.of(scored.adapter, scored.embedding), regions, chance)
+
+    def _learn(self, ids: Sequence[str]) -> None:
+        try:
+            self._learner.learn(ids)
         except HeadraceError as error:
             # It is stored, and the watch comes back to it within a moment.
-            self.log.warning("learning is late", feedback=feedback.id, error=type(error).__name__)
+            self.log.warning("learning is late", feedback=ids[0], error=type(error).__name__)
 
     def _quota_of(self, channel: str) -> int | None:
         return self._with.channel(channel).daily_quota
@@ -311,10 +345,6 @@ def _task(channel: Channel, task: str | None) -> str:
     if task not in channel.tasks:
         raise InputError("the channel has no such task.", field="task", cure=f"It has: {known}.")
     return task
-
-
-def _reply(claim: Claim | None, body: str) -> Reply:
-    return Reply(claim.digest if claim else "", 200, body)
 
 
 def _give_up(call: Waits, future: asyncio.Future[Kept]) -> None:

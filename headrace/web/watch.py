@@ -1,4 +1,4 @@
-"""A thread that notices what other processes did to the store: a release, a rollback, feedback, a key."""
+"""A thread that notices what others did to recipe and store: a release, a rollback, feedback, a key."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _RETRY = 5.0  # seconds until a release that could not be loaded is tried again
 
 
 class Watch:
-    """Every `every` seconds: reload on a new release, learn new feedback, empty the database's log.
+    """Every `every` seconds: `recipe`, reload on a new release or trial, learn feedback, empty the store's log.
 
-    Replies that are old are forgotten once an hour.
+    `step` then lets trials take their steps. Replies that are old are forgotten once an hour.
     """
 
     def __init__(
@@ -37,12 +37,15 @@ class Watch:
         *,
         every: float = 0.2,
         clock: Clock = utc_now,
+        recipe: Callable[[], None] = lambda: None,
+        step: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._learner, self._ring = store, learner, ring
         self._reload, self._log = reload, log
-        self._every, self._clock = every, clock
-        self._version, self._reload_at = -1, 0.0
-        self._swept = clock() - _HOUR
+        self._every, self._clock, self._recipe, self._step = every, clock, recipe, step
+        self._version: tuple[int, ...] = (-1,)
+        self._reload_at = 0.0
+        self._swept, self._forgotten = clock() - _HOUR, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="headrace-watch", daemon=True)
 
@@ -58,32 +61,39 @@ class Watch:
             self._thread.join()
 
     def look(self) -> None:
-        """One look at the store."""
+        """One look at the recipe and at the store."""
+        self._recipe()
         at = time.monotonic()
         self._ring.seen(self._store.keys.version(), at)
-        version = self._store.history.version()
+        version = (self._store.history.version(), *self._store.trials.version())
         if version != self._version and at >= self._reload_at:
             self._follow(version)
+        forgotten = self._store.forgets.version()
+        if forgotten != self._forgotten:
+            self._learner.drop_deleted()
+            self._forgotten = forgotten
         self._learner.catch_up()
+        self._step()
         self._store.database.checkpoint()
         now = self._clock()
         if abs(now - self._swept) >= _HOUR:
             self._swept = now
             self._store.replies.forget_before(now - REPLIES_KEPT)
 
-    def _follow(self, version: int) -> None:
-        """Serve by the newest releases; where that fails, what served goes on, and all else goes on too."""
+    def _follow(self, version: tuple[int, ...]) -> None:
+        """Serve by the newest releases and trials; where that fails, what served and all else goes on."""
         try:
             self._reload()
         except HeadraceError:
-            if self._version < 0:
+            if self._version[0] < 0:
                 raise
             self._reload_at = time.monotonic() + _RETRY
-            self._log.exception("reload failed", version=version)
+            self._log.exception("reload failed", version=version[0])
             return
-        self._learner.again()
+        if version[0] != self._version[0]:  # no trial changes what serves, by which corrections are known
+            self._learner.again()
         self._version = version
-        self._log.info("reloaded", version=version)
+        self._log.info("reloaded", version=version[0], trials=version[2])
 
     def _work(self) -> None:
         failures = 0

@@ -22,8 +22,10 @@ from structlog.typing import FilteringBoundLogger
 
 from headrace.channels.quotas import Taken, spent
 from headrace.errors import ServerFull, StoreBusy, StoreFull
-from headrace.records import Answer, Feedback
+from headrace.feedback.trust import Ruling, carry_out
+from headrace.records import Answer, Feedback, Shadow
 from headrace.store import Reply, Store
+from headrace.store.table import one_at_a_time
 
 _STOP = None
 
@@ -37,27 +39,37 @@ class Claim:
     digest: str
 
 
+Decide = Callable[[Connection], tuple[Ruling, Reply]]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one request has to say to the store: all of it is kept, or nothing.
 
     With a `claim` the `reply` is kept too; where that key has a reply already, nothing else of the entry is.
+    `decide` rules, in the transaction, whether the `feedback` counts, and gives the reply that says so.
     """
 
     at: datetime
     reply: Reply = field(kw_only=True)
     answers: Sequence[Answer] = ()
+    shadows: Sequence[Shadow] = ()
     feedback: Feedback | None = None
+    decide: Decide | None = None
     taken: Taken | None = None
     claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What to send: the entry's reply, or the earlier one to its claim; then it is not the `first`."""
+    """What to send: the entry's reply, or the earlier one to its claim; then it is not the `first`.
+
+    `ruling` is what was decided of its feedback.
+    """
 
     reply: Reply
     first: bool = True
+    ruling: Ruling | None = None
 
 
 Make = Callable[[], Entry]
@@ -185,13 +197,16 @@ class Writer:
 
     def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
         with self._write_lock(), self._store.transaction() as connection:
+            if any(entry.decide for entry in entries):
+                one_at_a_time(connection)  # before any row is locked, so that nobody waits in a circle
             limited = {(t.channel, t.day) for e in entries if (t := e.taken) and t.quota is not None}
             asked = self._store.usage.held_in(connection, limited)
             outcomes = [self._judge(connection, entry, asked) for entry in entries]
             fresh = [e for e, found in zip(entries, outcomes, strict=True) if _is_fresh(found)]
             self._store.answers.add_in(connection, [a for entry in fresh for a in entry.answers])
+            self._store.shadows.add_in(connection, [s for entry in fresh for s in entry.shadows])
             for entry in fresh:
-                if entry.feedback is not None:
+                if entry.feedback is not None and entry.decide is None:
                     self._store.feedback.add_in(connection, entry.feedback)
             self._store.usage.add_in(connection, _usage(fresh))
         self.commits += 1
@@ -200,6 +215,8 @@ class Writer:
 
     def _judge(self, connection: Connection, entry: Entry, asked: dict[tuple[str, str], int]) -> Outcome:
         """Whether an entry may be kept: it is the first of its claim, and its channel has quota left."""
+        if entry.decide is not None:
+            return self._rule(connection, entry, entry.decide)
         taken, claim, replies = entry.taken, entry.claim, self._store.replies
         place = (taken.channel, taken.day) if taken else ("", "")
         spends = taken.questions if taken and place in asked else 0
@@ -213,6 +230,20 @@ class Writer:
         if spends:
             asked[place] += spends
         return Kept(entry.reply)
+
+    def _rule(self, connection: Connection, entry: Entry, decide: Decide) -> Outcome:
+        """Feedback, ruled and stored at once, so that the next one of the group is ruled with it in view."""
+        claim, replies = entry.claim, self._store.replies
+        earlier = replies.find_in(connection, claim.channel, claim.key) if claim else None
+        if earlier:
+            return Kept(earlier, False)
+        ruling, reply = decide(connection)
+        if claim:
+            earlier = replies.add_in(connection, claim.channel, claim.key, reply, entry.at)
+            if earlier:
+                return Kept(earlier, False)
+        carry_out(self._store, connection, ruling)
+        return Kept(reply, ruling=ruling)
 
 
 def _usage(entries: Sequence[Entry]) -> Counter[tuple[str, str]]:

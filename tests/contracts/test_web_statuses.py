@@ -450,6 +450,7 @@ def test_corrections_are_learned_again_after_a_release_and_not_otherwise(stand: 
     """A release may give the same text another embedding."""
     answers = [stand.ask(f"q{n}").json["answers"][0]["id"] for n in range(100)]
     for answer in answers:
+        stand.now += timedelta(seconds=2)  # a hundred at once would be a burst
         said = {"answer": answer, "verdict": "correction", "label": "refund"}
         assert stand.post("/v1/feedback", said).status == 200
     for _ in range(5):
@@ -486,6 +487,7 @@ def test_corrections_are_learned_before_the_first_answer_of_a_new_server(sqlite_
     with standing(sqlite_store) as first:
         ids = [first.ask(f"q{n}").json["answers"][0]["id"] for n in range(70)]
         for answer in ids:
+            first.now += timedelta(seconds=2)
             said = {"answer": answer, "verdict": "correction", "label": "refund"}
             assert first.post("/v1/feedback", said).status == 200
     with standing(sqlite_store) as second:

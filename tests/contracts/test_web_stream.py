@@ -18,6 +18,7 @@ from web_stand import Stand, standing
 
 from headrace.serving.batcher import Batcher
 from headrace.store import Store
+from headrace.web.api import stream as streaming
 from headrace.web.api.schemas import LONGEST
 from headrace.web.api.stream import LONGEST_LINE, MEDIA_TYPE, PATH, WINDOW, lines_of
 from headrace.web.protocol import BoundedProtocol
@@ -243,6 +244,59 @@ def _send_all(sock: socket.socket, count: int) -> None:
     with suppress(OSError):
         for _ in range(count // 100):
             sock.sendall(piece)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_client_that_never_reads_is_cut_off(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """After a minute, or soon where the server stops."""
+    monkeypatch.setattr(streaming, "_LAST" if stops else "UNREAD", 0.1)
+
+    async def asked() -> bool:
+        cut = asyncio.Event()
+
+        async def receive() -> Any:
+            return {
+                "type": "http.disconnect" if cut.is_set() else "http.request",
+                "body": lines({"text": "a"}),
+            }
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await cut.wait()  # as the protocol does while its buffer is full
+
+        held = streaming.Held(abort=cut.set)
+        if stops:
+            held.stopping.set()
+        scope = {"path": PATH, streaming.HELD: held}
+        channel = await stand.service.authenticate(f"Bearer {stand.keys['shop']}")
+        await asyncio.wait_for(streaming.Stream(stand.service, channel)(scope, receive, send), 10)
+        return cut.is_set()
+
+    assert stand.wait(asked())
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_open_stream_does_not_hold_up_the_end_of_the_server(sqlite_store: Store, reads: bool) -> None:
+    stand = Stand(sqlite_store)
+    with background(stand.service) as url:
+        sock = open_stream(url, stand.keys["shop"])
+        if reads:
+            sock.sendall(chunk(lines(*({"text": f"q{n}"} for n in range(5)))) + b'9\r\n{"text": ')
+            got = b""
+            while got.count(b'"answer"') < 5:
+                got += sock.recv(65_536)
+        else:
+            threading.Thread(target=_send_all, args=(sock, 1_000_000), daemon=True).start()
+            time.sleep(1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    if reads:
+        last = json.loads((got + read_all(sock)).splitlines()[-4])
+        assert last["read"] == 5
+        assert last["stopped"]["detail"] == "The server is stopping. Ask again in 1 s."
+    sock.close()
 
 
 def test_what_was_received_before_the_client_went_is_stored(sqlite_store: Store) -> None:

@@ -26,8 +26,10 @@ def test_the_page_is_what_the_verbs_say() -> None:
 def test_every_verb_of_the_project_is_there() -> None:
     wanted = (
         "init, channel add, channel list, channel remove, key new, key list, key revoke, collect, clean,"
-        " quarantine list, quarantine restore, train, evaluate, release, serve, predict, feedback add,"
-        " feedback list, turn, status, rollback, history, backup, restore, doctor, demo"
+        " quarantine list, quarantine restore, golden add, golden list, golden remove, label add, label rename,"
+        " label merge, train, evaluate, release, trial list, trial show, trial stop, audit list, audit label,"
+        " serve, predict, feedback add, feedback list, feedback undo, feedback accept, feedback reject, turn,"
+        " status, trace, rollback, history, forget, backup, restore, doctor, demo"
     )
     assert {" ".join(path[1:]) for path in VERBS} == set(wanted.split(", "))
 
@@ -59,6 +61,7 @@ def test_an_example_is_understood(path: tuple[str, ...], line: str) -> None:
 LISTS = (
     "list",
     "status",
+    "trace",
     "history",
     "evaluate",
     "turn",

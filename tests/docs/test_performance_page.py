@@ -1,16 +1,17 @@
-"""The performance page says what the result files say."""
+"""The pages with measured tables say what the result files say."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from benchmarks.page import PAGE, RESULTS, filled, table
+from benchmarks.page import PAGES, RESULTS, filled, table
 
 
-def test_the_page_holds_the_figures_of_the_results() -> None:
-    page = PAGE.read_text("utf-8")
-    assert filled(page, RESULTS) == page, "run: python -m benchmarks.page"
+def test_the_pages_hold_the_figures_of_the_results() -> None:
+    for path in PAGES:
+        page = path.read_text("utf-8")
+        assert filled(page, RESULTS) == page, "run: python -m benchmarks.page"
 
 
 def test_a_missed_target_is_said_to_be_missed(tmp_path: Path) -> None:

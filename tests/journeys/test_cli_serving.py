@@ -103,13 +103,16 @@ def test_a_recipe_with_mistakes_changes_nothing_for_a_server(tmp_path: Path) -> 
     following, path = Following(project), tmp_path / "p" / "headrace.yaml"
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace("channels:", "chanels:"), encoding="utf-8")
+    following.look()
     assert following.channel("desk").tasks == ("intent",)
     path.write_text(
         right.replace("desk: {tasks", "front-desk: {tasks").replace("channel: desk", "channel: forum")
     )
+    following.look()
     assert following.channel("front-desk").tasks == ("intent",)
     assert following.mask("front-desk", "mail me: joe@example.com") == "mail me: <email>"
     path.unlink()
+    following.look()
     assert following.channel("front-desk").tasks == ("intent",)
     project.close()
 

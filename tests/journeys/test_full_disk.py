@@ -108,7 +108,7 @@ def test_a_file_without_space_is_told_and_loses_nothing(
         "artifact": "headrace.store.artifacts.write_synced",
         "features": "headrace.models.prefix_torch.np.save",
         "checkpoint": "headrace.models.lowrank_torch.write_synced",
-        "recipe": "headrace.recipe.os.fsync",
+        "recipe": "headrace.recipe.reading.os.fsync",
     }[seam]
     with monkeypatch.context() as patch:
         patch.setattr(place, full)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from small_project import INTENTS, live_questions, make_project
 
+from headrace.recipe import Recipe
+from headrace.web import assembly
 from headrace.web.assembly import assembled
 from headrace.web.server import background
 
@@ -57,4 +60,33 @@ def test_a_correction_counts_at_once_unless_the_recipe_says_no(tmp_path: Path, e
     assert {k: before[k] for k in ("label", "scores", "because")} == {
         k: after[k] for k in ("label", "scores", "because")
     }
+    project.close()
+
+
+def test_no_request_reads_the_recipe_and_a_new_channel_is_served_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path / "p")
+    project.turn()
+    readers: list[str] = []
+    read = assembly.recipes.read
+
+    def spy(path: Path) -> Recipe:
+        readers.append(threading.current_thread().name)
+        return read(path)
+
+    monkeypatch.setattr(assembly.recipes, "read", spy)
+    with assembled(project) as service, background(service) as url:
+        desk = Client(url, project.new_key("desk")[1])
+        for number in range(5):
+            with (tmp_path / "p" / "headrace.yaml").open("a", encoding="utf-8") as file:
+                file.write(f"# edit {number}\n")
+            desk.post("/v1/predict", {"text": "a key please"})
+        editor = type(project)(tmp_path / "p")
+        editor.add_channel("kiosk", ["intent"])
+        kiosk = Client(url, editor.new_key("kiosk")[1])
+        assert kiosk.post("/v1/predict", {"text": "a key please"})["answers"]
+        editor.close()
+    assert readers, "somebody did read it"
+    assert "headrace-http" not in readers
     project.close()

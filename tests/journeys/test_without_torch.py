@@ -23,7 +23,7 @@ __all__ = ["project", "served"]  # fixtures
 pytestmark = pytest.mark.xdist_group("bad-input")
 CHILD = """
 import json, sys, urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 class Block:
     def find_spec(self, name, path=None, target=None):
@@ -36,6 +36,7 @@ from headrace.errors import MissingExtra
 from headrace.project import Project
 from headrace.web.assembly import assembled
 from headrace.web.server import background
+from headrace.web.turns import turning
 
 told = {}
 
@@ -67,6 +68,7 @@ told["judged"] = sum(one.judgement.n for one in judged.values())
 told["page"] = "<html" in pages.evaluation(judged, datetime.now(UTC))
 told["train"] = refused(lambda: project.train("intent", "forum", seed=99))
 told["turn"] = refused(project.turn)
+told["turns"] = refused(turning(project, timedelta(hours=1), None).__enter__)
 told["heavy"] = sorted({"torch", "transformers", "onnx"} & set(sys.modules))
 project.close()
 print(json.dumps(told))
@@ -92,6 +94,7 @@ def test_everything_but_training_works_and_training_names_its_extra(project: Pro
     told = json.loads(done.stdout)
     needs = [MissingExtra.exit_code, 'Training needs headrace[train]. Run: pip install "headrace[train]"']
     assert (told.pop("train"), told.pop("turn")) == (needs, needs)
+    assert told.pop("turns") == [needs[0], str(needs[1]).replace("Training", "serve --turn-every")]
     assert told.pop("judged") > 0
     assert told == {
         "corrected": [True, True],

@@ -11,7 +11,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from headrace.evaluation import Judgement, Outcomes, compare, judge, rows_needed
-from headrace.evaluation.compare import mcnemar, paired_interval
+from headrace.evaluation.calibration import calibration_error, calibration_growth
+from headrace.evaluation.compare import mcnemar, paired_interval, surely_lost
 from headrace.evaluation.intervals import bootstrap, wilson
 
 FEW = settings(max_examples=40, deadline=None)
@@ -155,3 +156,22 @@ def test_rows_needed_gives_the_power_it_promises() -> None:
         for won, lost, _ in rng.multinomial(needed, [0.05, 0.05, 0.9], 1000)
     ]
     assert 0.76 <= np.mean(found) <= 0.85
+
+
+@FEW
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_a_sure_loss_is_the_one_sided_test_of_mcnemar(won: int, lost: int) -> None:
+    wanted = binomtest(lost, won + lost, alternative="greater").pvalue if won + lost else 1.0
+    assert math.isclose(surely_lost(won, lost), wanted, rel_tol=1e-9)
+
+
+@FEW
+@given(st.integers(0, 200), st.integers(0, 5))
+def test_calibration_growth_is_the_difference_of_the_errors_within_its_interval(n: int, seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    sides = [(draws.random(n), draws.random(n) < 0.5) for _ in range(2)]
+    growth = calibration_growth(sides[0], sides[1], seed=seed, resamples=20)
+    first, second = (calibration_error(*side, seed=seed, resamples=0).value for side in sides)
+    assert math.isclose(growth.value, second - first, abs_tol=1e-9)
+    assert growth.low <= growth.value <= growth.high
+    assert growth == calibration_growth(sides[0], sides[1], seed=seed, resamples=20)

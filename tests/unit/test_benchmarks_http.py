@@ -42,7 +42,7 @@ def test_arrivals_that_come_at_once_wait_for_each_other(asked: tuple[int, list[b
     heard = arrivals(port, requests[::2], np.full(8, 0.05))
     assert heard.answers == 8
     assert heard.delays.max() > 8 * 0.05
-    assert heard.delays.min() < 4 * 0.05
+    assert heard.delays.min() < heard.delays.max() - 5 * 0.05
 
 
 def test_refusals_are_told_apart(asked: tuple[int, list[bytes]]) -> None:

@@ -48,11 +48,12 @@ def found(folder: Path, subject: str, now: datetime = NOW) -> Finding:
     return one
 
 
-def serve_an_adapter(folder: Path, at: datetime = NOW) -> str:
-    """Release an adapter of one file; gives the file's digest."""
+def serve_an_adapter(folder: Path, at: datetime = NOW, precision: str = "int8") -> str:
+    """Release an adapter of one file, whose graph has that precision; gives the file's digest."""
     with Store.open("store.db", folder).closing() as store:
         digest = store.artifacts.put(b"weights")
-        adapter = Adapter("adp_1", "intent", None, "base", ("a",), {"head": digest}, {}, 7, 0.1, at)
+        made = {"graph": json.dumps(["fingerprint", 128, "", [], precision])}
+        adapter = Adapter("adp_1", "intent", None, "base", ("a",), {"head": digest}, made, 7, 0.1, at)
         store.history.add(adapter, Release("rel_1", "intent", "website", "adp_1", at, {}))
     return digest
 
@@ -126,6 +127,16 @@ def test_a_damaged_file_of_a_serving_adapter_is_a_failure(folder: Path) -> None:
     path.chmod(0o644)
     path.write_bytes(b"weighty")
     assert found(folder, "adapters").state == "fail"
+
+
+def test_a_precision_that_waits_for_training_is_a_warning(folder: Path) -> None:
+    serve_an_adapter(folder, precision="fp32")
+    one = found(folder, "precision")
+    assert (one.state, one.cure) == ("warn", "Run: headrace turn")
+    assert one.found == "intent is served in fp32; int8, as the recipe says, waits for training."
+    (recipe,) = folder.glob("headrace.yaml")
+    recipe.write_text(recipe.read_text("utf-8").replace("intent: {", "intent: {precision: fp32, "), "utf-8")
+    assert [one for one in examine(folder) if one.subject == "precision"] == []
 
 
 def test_an_open_turn_is_a_warning(folder: Path) -> None:

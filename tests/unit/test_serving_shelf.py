@@ -12,7 +12,9 @@ from serving_parts import SITES, Shop, tiny_base, tiny_delta, tiny_head
 from headrace.errors import ArtifactError
 from headrace.serving import spool as spooling
 from headrace.serving.arena import UNIT, Arena
+from headrace.serving.bank import Bank
 from headrace.serving.engine import Ask, Engine, Scored
+from headrace.serving.shelf import Loaded
 from headrace.serving.spool import Spool
 
 LABELS, MANY = ["a", "b", "c"], 12
@@ -166,3 +168,46 @@ def test_bases_that_no_adapter_needs_any_more_are_let_go(tmp_path: Path) -> None
         engine.swap(shop.bank(engine.bank))
         assert engine.answer([Ask("intent", "shop", "w1")])
     assert len(engine.bank.shelf.encoders) == 1
+
+
+def test_a_delta_that_changed_on_disk_meanwhile_is_refused_and_others_in_the_call_are_answered(
+    tmp_path: Path,
+) -> None:
+    shop = stocked(tmp_path, deltas=True)
+    engine = Engine(shop.bank(limit=1), remembered=0)  # each makes room for the next
+    asks = [Ask("intent", f"c{n}", "w1 w5 w7") for n in range(3)]
+    before = engine.answer(asks)
+    path = shop.path(shop.adapters[1].files["adapter_model.safetensors"])
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # still a delta, only another one
+    path.write_bytes(content)
+    first, second, third = engine.answer(asks)
+    assert isinstance(second, ArtifactError)
+    assert "adapter_model.safetensors is damaged" in second.message
+    for old, new in ((before[0], first), (before[2], third)):
+        assert isinstance(old, Scored)
+        assert isinstance(new, Scored)
+        assert np.array_equal(old.probabilities, new.probabilities)
+
+
+def test_what_was_swapped_out_while_it_was_fetched_takes_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = stocked(tmp_path)
+    engine = Engine(shop.bank(limit=1), remembered=0)
+    before, load = engine.bank, Bank.load
+    for n in range(MANY - 1):
+        shop.release(f"again-{n}", f"adapter-{MANY - 1}", f"c{n}")
+    after = shop.bank(before)
+
+    def swap_and_load(bank: Bank, adapter: str) -> Loaded:
+        if bank is before:
+            engine.swap(after)
+        return load(bank, adapter)
+
+    monkeypatch.setattr(Bank, "load", swap_and_load)
+    engine.fetch("adapter-3")
+    assert "adapter-3" not in before.shelf
+    engine.swap(before)
+    assert engine.answer([Ask("intent", "c4", "w1")])
+    assert "adapter-4" not in before.shelf

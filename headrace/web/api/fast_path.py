@@ -33,7 +33,7 @@ _URL, _JSON = PATH.encode(), b"application/json"
 _MORE = frozenset(
     {b"idempotency-key", b"content-encoding", b"transfer-encoding", b"expect", b"upgrade", b"connection"}
 )
-_FIELDS = frozenset({"text", "task"})
+_FIELDS = frozenset({"text", "task", "person"})
 _REASONS = {200: "OK"} | {kind.status: kind.title for kind in KINDS.values()}
 _FIXED = "".join(f"{name.lower()}: {value}\r\n" for name, value in HEADERS.items()).encode()
 Headers = Mapping[bytes, bytes]
@@ -64,11 +64,12 @@ class FastPath:
         try:
             authorization = headers.get(b"authorization", b"").decode("latin-1") or None
             channel = self._service.remembered(authorization)
-            task, texts = _asked(body) if channel else (None, [])
+            task, texts, person = _asked(body) if channel else (None, [], None)
             if channel is None or len(texts) > 1 or is_long(texts):
                 self._later(authorization, body, exchange)
             else:
-                self._service.ask_now(channel, task, texts[0], answers).add_done_callback(exchange.ended)
+                asked = self._service.ask_now(channel, task, texts[0], answers, person)
+                asked.add_done_callback(exchange.ended)
         except Exception as error:  # whatever it is, the client gets a problem document
             exchange.failed(error)
 
@@ -81,8 +82,8 @@ class FastPath:
     async def _wait(self, authorization: str | None, body: bytes, exchange: _Exchange) -> None:
         try:
             channel = await self._service.authenticate(authorization)
-            task, texts = _asked(body)
-            reply = await self._service.answer(channel, task, texts, answers)
+            task, texts, person = _asked(body)
+            reply = await self._service.answer(channel, task, texts, answers, person=person)
             exchange.send(200, (reply.body or "").encode())
         except Exception as error:  # whatever it is, the client gets a problem document
             exchange.failed(error)
@@ -135,15 +136,15 @@ class _Exchange:
         self._fast_path.count(status, time.perf_counter() - self._began)
 
 
-def _asked(body: bytes) -> tuple[str | None, list[str]]:
-    """Task and texts of a body; what is not plainly right is read again in full, to name its mistakes."""
+def _asked(body: bytes) -> tuple[str | None, list[str], str | None]:
+    """Task, texts and person of a body; what is not plainly right is read again in full, to name its mistakes."""
     found = _loads(body)
     if isinstance(found, dict) and found.keys() <= _FIELDS:
-        task, text = found.get("task"), found.get("text")
-        if _is_text(text, LONGEST) and (task is None or _is_text(task, 64)):
-            return task, [text]
+        task, text, person = found.get("task"), found.get("text"), found.get("person")
+        if _is_text(text, LONGEST) and _is_name(task) and _is_name(person):
+            return task, [text], person
     asked = bodies.parse(PredictRequest, body)
-    return asked.task, asked.asked
+    return asked.task, asked.asked, asked.person
 
 
 def _loads(body: bytes) -> Any:
@@ -151,6 +152,10 @@ def _loads(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+
+
+def _is_name(value: object) -> TypeGuard[str | None]:
+    return value is None or _is_text(value, 64)
 
 
 def _is_text(value: object, longest: int) -> TypeGuard[str]:

@@ -38,7 +38,8 @@ def router(service: Service) -> APIRouter:
 
         async def work(claim: Claim | None) -> Reply:
             asked = bodies.parse(PredictRequest, body)
-            return await service.answer(channel, asked.task, asked.asked, answers, claim)
+            person = asked.person
+            return await service.answer(channel, asked.task, asked.asked, answers, claim, person=person)
 
         return await once.run(request, channel.name, body, work)
 
@@ -46,14 +47,19 @@ def router(service: Service) -> APIRouter:
         "/feedback", summary="Say what was right", **openapi.keyed(FeedbackRequest, FeedbackResponse)
     )
     async def feedback(request: Request) -> Response:
-        """Judge or correct an answer. A correction counts at once for that text and its rewordings."""
+        """Judge or correct an answer. A correction counts at once for that text and its rewordings.
+
+        It is kept in any case. Where it is one of too many, or others say otherwise, it is held for the owner or
+        for further persons who say the same: `counted` is then false, and `reason` says why.
+        """
         channel = await service.authenticate(request.headers.get("authorization"))
+        key = await service.key_of(request.headers.get("authorization"))
         body = await bodies.read(request.headers, request.receive, service.limits.body)
 
         async def work(claim: Claim | None) -> Reply:
             sent = bodies.parse(FeedbackRequest, body)
             said = Said(sent.answer, sent.verdict, sent.label, sent.person)
-            return await service.feedback(channel, said, _counted, claim)
+            return await service.feedback(channel, said, _counted, claim, key=key)
 
         return await once.run(request, channel.name, body, work)
 
@@ -79,4 +85,5 @@ def router(service: Service) -> APIRouter:
 
 
 def _counted(feedback: Feedback) -> str:
-    return orjson.dumps({"id": feedback.id, "counted": True}).decode()
+    counted = feedback.state == "counts"
+    return orjson.dumps({"id": feedback.id, "counted": counted, "reason": feedback.reason}).decode()

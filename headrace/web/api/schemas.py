@@ -29,11 +29,16 @@ class Body(BaseModel):
 
 
 class PredictRequest(Body):
-    """One `text`, or several as `texts`; `task` may be left out where the channel has only one."""
+    """One `text`, or several as `texts`; `task` may be left out where the channel has only one.
+
+    `person` is an id of yours for the end user who asks, the same for the same user; it need not, and should
+    not, tell who that is. Only a salted hash of it is stored.
+    """
 
     task: Short | None = Field(default=None, examples=["intent"])
     text: Text | None = Field(default=None, examples=["How do I add a channel?"])
     texts: Annotated[list[Text], Field(min_length=1, max_length=MOST)] | None = None
+    person: Short | None = Field(default=None, examples=["user-17"])
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -48,17 +53,22 @@ class PredictRequest(Body):
 
 
 class StreamLine(Body):
-    """One question of a stream. Its answer carries the `id`, a name of yours that need not be unique."""
+    """One question of a stream. Its answer carries the `id`, a name of yours that need not be unique.
+
+    `person` is an id of yours for the end user who asks; only a salted hash of it is stored.
+    """
 
     text: Text = Field(examples=["How do I add a channel?"])
     id: Short | None = Field(default=None, examples=["row-1"])
     task: Short | None = Field(default=None, examples=["intent"])
+    person: Short | None = Field(default=None, examples=["user-17"])
 
 
 class FeedbackRequest(Body):
     """What a person said of an answer; a `label` goes with a correction, and only with one.
 
-    `person` is an id of yours for who said it; it need not, and should not, tell who that is.
+    `person` is an id of yours for who said it, the same for the same person; it need not, and should not, tell
+    who that is. Only a salted hash of it is stored. Left out, it is who asked, where the question named one.
     """
 
     answer: str = Field(
@@ -74,6 +84,7 @@ class AnswerBody(BaseModel):
 
     `scores` are the best five labels by the adapter's probability. `because` is the id of the correction that
     decided, or null; where there is one, `confidence` is still the adapter's probability of the label.
+    `release` is the release by which it was given, or the trial, where an adapter on trial answers this user.
     """
 
     id: str
@@ -124,10 +135,14 @@ class StreamedLine(BaseModel):
 
 
 class FeedbackResponse(BaseModel):
-    """The feedback's id; `counted` says that it is stored and, where a correction, in effect."""
+    """The feedback's id; it is stored. `counted` says that it counts: a correction is in effect.
+
+    Where it is held, `reason` says why.
+    """
 
     id: str
-    counted: Literal[True]
+    counted: bool
+    reason: str | None
 
 
 class StateResponse(BaseModel):

@@ -2,20 +2,21 @@
 
 However long the request, no more than `WINDOW` lines are under way: a slow engine or a client that does not
 read slows the sender down, by TCP's own means. A line is sent once its answer is on disk. A line that cannot
-be answered says so in its own place and the others go on; a spent quota or a store that takes nothing ends
-the stream, with a last line that says so.
+be answered says so in its own place and the others go on; a spent quota, a store that takes nothing or a
+server that stops ends the stream, with a last line that says so. Who reads nothing for a minute is cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from headrace.errors import HeadraceError, QuotaSpent, ServerFull, StoreError
 from headrace.records import Channel
@@ -33,6 +34,24 @@ WINDOW = 128
 LONGEST_LINE = 131_072  # bytes: the longest text, every character escaped, fits
 _REST = 1_000_000  # bytes that are read and thrown away after the stream was ended early
 _PATIENCE = 0.02  # seconds until a full queue is tried again
+_MOMENT = 0.5  # seconds that a sender gets to hear why the server ends its stream
+_LAST = 2.0  # seconds after which a stream is cut off where the server ends
+UNREAD = 60.0
+"""Seconds that a client may take nothing of what waits for it."""
+HELD = "headrace.held"
+"""Where a scope holds what a stream must know of its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A stream's connection: `stopping` is set where the server ends, `abort` cuts it off at once."""
+
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    abort: Callable[[], None] = lambda: None
+
+
+class _Stopping(Exception):
+    """The server ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +81,45 @@ class Stream(Response):
         """Read and answer until either side ends."""
         # Closed at the end: nobody can tell how much of a request that was ended early is still to come.
         headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
+        held: Held = scope.get(HELD) or Held()
+        send = _watched(send, held)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        reader = asyncio.create_task(self._reading(receive))
+        reader = asyncio.create_task(self._reading(receive, held.stopping))
+        end = asyncio.create_task(_cut_off(held))
         try:
             await self._writing(send)
             await reader
+            if self._stopped is not None:
+                said = {"stopped": _document(self._stopped, scope["path"]), "read": self._read}
+                await send(_piece(orjson.dumps(said) + b"\n"))
+            await send({"type": "http.response.body", "body": b""})
         except ClientDisconnect:
             return
         finally:
             reader.cancel()
-        if self._stopped is not None:
-            said = {"stopped": _document(self._stopped, scope["path"]), "read": self._read}
-            await send(_piece(orjson.dumps(said) + b"\n"))
-        await send({"type": "http.response.body", "body": b""})
+            end.cancel()
 
-    async def _reading(self, receive: Receive) -> None:
-        pieces = bodies.pieces_of(receive)
+    async def _reading(self, receive: Receive, stopping: asyncio.Event) -> None:
+        pieces = bodies.pieces_of(_until(stopping, receive))
         try:
             async for line in lines_of(pieces):
+                if stopping.is_set():
+                    raise _Stopping
                 self._read += 1
                 if line is None or line.strip():
                     await self._lines.put(await self._asked(line))
                 if self._stopped is not None:
                     break
+        except _Stopping:
+            self._stopped = of_error(ServerFull("the server is stopping.", retry_after=1))
+            pieces = bodies.pieces_of(receive)
         except Exception:
             await self._lines.put(None)
             raise
         await self._lines.put(None)
         if self._stopped is not None:
-            await _throw_away(pieces)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(_throw_away(pieces), _MOMENT if stopping.is_set() else None)
 
     async def _asked(self, raw: bytes | None) -> _Line:
         sent: StreamLine | None = None
@@ -109,14 +138,15 @@ class Stream(Response):
             try:
                 if is_long([line.text]):
                     return asyncio.ensure_future(self._long(line))
-                return self._service.ask_now(self._channel, line.task, line.text, _render)
+                return self._service.ask_now(self._channel, line.task, line.text, _render, line.person)
             except ServerFull:
                 if asyncio.get_running_loop().time() > end:
                     raise
                 await asyncio.sleep(_PATIENCE)
 
     async def _long(self, line: StreamLine) -> Kept:
-        return Kept(await self._service.answer(self._channel, line.task, [line.text], _render))
+        reply = await self._service.answer(self._channel, line.task, [line.text], _render, person=line.person)
+        return Kept(reply)
 
     async def _writing(self, send: Send) -> None:
         """Send lines in their order; those that are ready at one moment together."""
@@ -162,6 +192,43 @@ class Stream(Response):
         if isinstance(error, QuotaSpent | StoreError):
             self._stopped = found
         return found
+
+
+def _watched(send: Send, held: Held) -> Send:
+    """A `send` that cuts off a client which takes nothing for `UNREAD` seconds."""
+
+    async def watched(message: Message) -> None:
+        late = asyncio.get_running_loop().call_later(UNREAD, held.abort)
+        try:
+            await send(message)
+        finally:
+            late.cancel()
+
+    return watched
+
+
+def _until(stopping: asyncio.Event, receive: Receive) -> Receive:
+    """A `receive` that raises `_Stopping` where the server ends first."""
+
+    async def until() -> Message:
+        message, end = asyncio.ensure_future(receive()), asyncio.ensure_future(stopping.wait())
+        try:
+            await asyncio.wait({message, end}, return_when=asyncio.FIRST_COMPLETED)
+            if not message.done():
+                raise _Stopping
+            return await message
+        finally:
+            message.cancel()
+            end.cancel()
+
+    return until
+
+
+async def _cut_off(held: Held) -> None:
+    """Where the server ends, let nobody who does not read hold it up."""
+    await held.stopping.wait()
+    await asyncio.sleep(_LAST)
+    held.abort()
 
 
 async def lines_of(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:

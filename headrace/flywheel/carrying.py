@@ -1,0 +1,60 @@
+"""What the gate decided -> done: released at once, put on trial, or refused; each written down."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from headrace.flywheel.judging import Judged
+from headrace.flywheel.trials import Prover
+from headrace.records import Adapter
+from headrace.release.gate import Decision
+from headrace.release.promote import promote, refuse
+
+
+def carry_out(
+    prover: Prover,
+    adapter: Adapter,
+    decisions: Mapping[str, Decision],
+    judged: Mapping[str, Judged],
+    served: Collection[str],
+) -> dict[str, str]:
+    """Carry out one decision a channel; the sentences of those channels in which a trial decides.
+
+    Where nothing serves yet (a channel that is not among `served`) there is nothing to try against. What is
+    released at once is released in one transaction, and watched from then on.
+    """
+    passed = {c: {"reason": d.reason, **d.evidence} for c, d in decisions.items() if d.released}
+    trying = [c for c in passed if c in served and prover.way(adapter.task, c) == "proved"]
+    now = {c: {"way": "offline", **passed[c]} for c in passed if c not in trying}
+    if now:
+        promote(
+            prover.store,
+            adapter.task,
+            now,
+            adapter.id,
+            {},
+            held_out={c: judged[c].case.ids for c in now},
+            also=prover.watch_in,
+            clock=prover.clock,
+            ids=prover.ids,
+        )
+    for channel in decisions.keys() - passed.keys():
+        _refuse(prover, adapter, channel, decisions[channel], judged[channel])
+    return {
+        c: prover.begin(adapter.task, c, adapter.id, passed[c], held_out=judged[c].case.ids) for c in trying
+    }
+
+
+def _refuse(prover: Prover, adapter: Adapter, channel: str, decision: Decision, judged: Judged) -> None:
+    gate = prover.recipe.gate.model_dump(mode="json")
+    refuse(
+        prover.store,
+        adapter.task,
+        channel,
+        adapter.id,
+        decision.reason,
+        {**decision.evidence, "gate": gate, "rows": judged.rows},
+        held_out=judged.case.ids,
+        clock=prover.clock,
+        ids=prover.ids,
+    )

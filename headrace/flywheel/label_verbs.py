@@ -1,0 +1,89 @@
+"""The verbs of a project that change labels: methods of `headrace.Project`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from headrace.data.connectors import Broken, Raw
+from headrace.data.connectors.files import Options, Part
+from headrace.errors import InputError
+from headrace.flywheel.labels import Labels, Relabelled
+from headrace.flywheel.trainer import Progress
+from headrace.records import Clock, IdMaker
+from headrace.store import Store
+
+RECIPE = "headrace.yaml"
+
+
+class Holds(Protocol):
+    """What these verbs ask of the project that inherits them."""
+
+    folder: Path
+    clock: Clock
+    ids: IdMaker
+    progress: Progress | None
+
+    @property
+    def store(self) -> Store:
+        """The project's store."""
+        ...
+
+    @property
+    def relabelling(self) -> Labels:
+        """What changes its labels."""
+        ...
+
+
+class LabelVerbs:
+    """What a project's owner does with the labels of a task, in seconds."""
+
+    @property
+    def relabelling(self: Holds) -> Labels:
+        """What changes labels."""
+        path = self.folder / RECIPE
+        return Labels(self.store, path, clock=self.clock, ids=self.ids, progress=self.progress)
+
+    def add_label(
+        self: Holds, task: str, label: str, examples: Path | Sequence[str] = (), *, channel: str | None = None
+    ) -> Relabelled:
+        """A new label, learned from `examples` of a channel, texts or a file of them, and from rows of it.
+
+        Ten are enough. Raises Conflict where it is a label already, InputError, MissingExtra.
+        """
+        texts = texts_of(examples) if isinstance(examples, Path) else examples
+        with _read_anew(self):
+            return self.relabelling.add(task, label, texts, channel=channel)
+
+    def rename_label(self: Holds, task: str, old: str, new: str) -> Relabelled:
+        """Another name for a label; no score changes. Raises NotFound, Conflict where `new` is one already."""
+        with _read_anew(self):
+            return self.relabelling.rename(task, old, new)
+
+    def merge_labels(self: Holds, task: str, labels: Sequence[str], into: str) -> Relabelled:
+        """Several labels made one. Raises NotFound, Conflict, InputError, MissingExtra."""
+        with _read_anew(self):
+            return self.relabelling.merge(task, labels, into)
+
+
+@contextmanager
+def _read_anew(project: Holds) -> Iterator[None]:
+    """Afterwards the recipe, and what the project made of it, are read anew when they are asked for."""
+    try:
+        yield
+    finally:
+        for name in ("recipe", "flywheel", "_answerer"):
+            project.__dict__.pop(name, None)
+
+
+def texts_of(file: Path) -> list[str]:
+    """The texts of a file: a line each, or a column of a table. Raises InputError where a row is none."""
+    found = list(Part(Options(path=str(file.resolve())), Path.cwd()).read(None))
+    for item in found:
+        if isinstance(item, Broken):
+            raise InputError(
+                f"{item.reason}: {item.detail}.", where=item.place, cure="Correct it or take it out."
+            )
+    return [item.text for item in found if isinstance(item, Raw) and item.text.strip()]
