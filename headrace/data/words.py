@@ -70,7 +70,8 @@ class Reader:
         """The label that a feedback stands for; None where it only says that the answer was wrong."""
         if feedback.label is not None:
             return feedback.label
-        if feedback.verdict != "right":
+        # A "right" that names nobody, through a key, may come from one client many times: it teaches nothing.
+        if feedback.verdict != "right" or (feedback.person is None and feedback.key is not None):
             return None
         return self._store.answers.get(feedback.answer).label
 

@@ -170,10 +170,10 @@ def _difference(trial: Trial, one: Judged) -> int:
 
 
 def _users(trial: Trial, volunteered: Iterable[Volunteered]) -> Evidence:
-    """The last word on each answer and of each person counts, where it decides between the two."""
+    """The last word of each person counts, where it decides between the two; who names nobody is one voice."""
     last: dict[str, Volunteered] = {}
     for one in volunteered:
-        last[one.person or one.answer] = one
+        last[one.person or ""] = one
     found = Evidence.empty()
     for one in last.values():
         sent = one.verdict == "right"

@@ -32,7 +32,7 @@ class Lessons:
             return "trained from no rows"
         parts = ", ".join(f"{channel}/{source} {n:,}" for (channel, source), n in self.by_source.items())
         said = f"trained from {self.rows:,} rows: {parts}"
-        return f"{said}; {self.corrections:,} of them corrected by users" if self.corrections else said
+        return f"{said}; {self.corrections:,} of them taught by users" if self.corrections else said
 
     def to_json(self) -> dict[str, object]:
         """A JSON object, with the ids."""

@@ -50,10 +50,14 @@ class Life:
         self.folder, self.seed, self.draw, self.patch = folder, seed, random.Random(seed), monkeypatch
         self.now, self.count, self.written, self.turns = START, 0, 0, 0
         self.verdicts: dict[str, Feedback] = {}
-        self.rolled_back = 0
+        self.meant: dict[str, str] = {}
+        self.rolled_back = self.audited = 0
         self.faults: list[str] = []
         base = make_tiny_base(folder.parent / "tiny-base")
-        Project.init(folder, recipe=RECIPE.format(base=base, margin=40.0)).close()
+        proved = (
+            "release: {way: proved, audits: 1.0, canary: 0.5, watch: 0.5, patience: 40}\n" if seed % 2 else ""
+        )
+        Project.init(folder, recipe=RECIPE.format(base=base, margin=40.0) + proved).close()
         (folder / "data").mkdir()
         for channel in FRAMES:
             self._write(channel, ROWS)
@@ -68,7 +72,8 @@ class Life:
 
     def step(self, fault: str | None) -> None:
         """Something happens, perhaps while something goes wrong; then all that must hold is looked at."""
-        act = self.draw.choice([self.people, self.people, self.collect, self.turn, self.turn, self.rollback])
+        acts = [self.people, self.people, self.auditors, self.collect, self.turn, self.turn, self.rollback]
+        act = self.draw.choice(acts)
         if fault:
             self.faults.append(f"{fault} in {act.__name__}")
         try:
@@ -87,14 +92,22 @@ class Life:
         for _ in range(3):
             intent = self.draw.choice(INTENTS)
             text = self._text(channel, intent)
-            (answer,) = self.project.predict([text], task="intent", channel=channel)
+            person = self.draw.choice([*PERSONS, None])
+            (answer,) = self.project.predict([text], task="intent", channel=channel, person=person)
+            self.meant[answer.id] = intent
             self._answered_by_what_serves(answer.task, answer.channel, answer.adapter, answer.release)
             said = intent if self.draw.random() < 0.8 else self.draw.choice(INTENTS)
             verdict: Verdict = "right" if said == answer.label else "correction"
             label = said if verdict == "correction" else None
-            person = self.draw.choice([*PERSONS, None])
             kept = self.project.add_feedback(answer.id, verdict, label, person=person)
             self.verdicts[kept.id] = kept
+
+    def auditors(self) -> None:
+        """Answers that were drawn are judged."""
+        for answer, _ in self.project.audits(limit=10):
+            if answer.id in self.meant:
+                self.project.audit(answer.id, self.meant[answer.id])
+                self.audited += 1
 
     def collect(self) -> None:
         """Rows come in."""

@@ -76,6 +76,14 @@ def test_a_channel_that_names_nobody_teaches_and_one_person_alone_waits(
     assert absorb(sqlite_store).added == added
 
 
+def test_right_that_names_nobody_teaches_nothing(sqlite_store: Store) -> None:
+    sqlite_store.answers.add([Answer("ans", "desk", "intent", "hm", "a", 0.5, "r", "a", NOW)])
+    said = Feedback("fb", "ans", "desk", "intent", "hm", "right", None, NOW)
+    sqlite_store.feedback.add(replace(said, key="key_1"))
+    assert absorb(sqlite_store) == Absorbed(read=1)
+    assert examples(sqlite_store) == []
+
+
 def test_wrong_alone_is_used_and_teaches_nothing(sqlite_store: Store) -> None:
     sqlite_store.answers.add([Answer("ans", "desk", "intent", "hm", "a", 0.5, "r", "a", NOW)])
     sqlite_store.feedback.add(Feedback("fb", "ans", "desk", "intent", "hm", "wrong", None, NOW))
