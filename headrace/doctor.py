@@ -24,7 +24,7 @@ from headrace.channels.keys import PREFIX
 from headrace.errors import HeadraceError, NotFound, RecipeError
 from headrace.models import packaged
 from headrace.models.base import resolve
-from headrace.recipe import Recipe, ServeRecipe, read
+from headrace.recipe import RECIPE, Recipe, ServeRecipe, read
 from headrace.records import Clock, utc_now
 from headrace.store import Store
 from headrace.store.artifacts import Artifacts
@@ -40,7 +40,6 @@ EXTRAS = {
     "demo": "the demo and the packaged bases",
 }
 NAME = "headrace"
-RECIPE = "headrace.yaml"
 BUILT = 2026  # a clock before this year is wrong
 LOW, EMPTY = 1_000_000_000, 50_000_000  # bytes free on the disk
 AHEAD = timedelta(minutes=5)

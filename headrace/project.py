@@ -19,10 +19,10 @@ from headrace.errors import Conflict, NotFound
 from headrace.feedback.trust import Sight
 from headrace.feedback.verbs import FeedbackVerbs
 from headrace.flywheel import Flywheel, Judged, PairTurn, Progress, Turn
-from headrace.flywheel.label_verbs import LabelVerbs
+from headrace.flywheel.labels.verbs import LabelVerbs
 from headrace.flywheel.past_verbs import PastVerbs
-from headrace.flywheel.trial_verbs import TrialVerbs
-from headrace.recipe import Recipe
+from headrace.flywheel.trials.verbs import TrialVerbs
+from headrace.recipe import RECIPE, Recipe
 from headrace.records import (
     Adapter,
     Answer,
@@ -46,8 +46,6 @@ from headrace.serving.bulk import Asked, Written
 from headrace.serving.bulk.run import Bulk
 from headrace.store import Store, read_recipe
 from headrace.store.lock import only_one
-
-RECIPE = "headrace.yaml"
 
 FIRST_RECIPE = """\
 # What every key means: docs/recipe.md. Check this file: headrace doctor

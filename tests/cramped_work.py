@@ -18,8 +18,12 @@ from headrace.project import Project
 
 def fill(say: Say, folder: str, verb: str, most: int) -> str:
     """Run a verb where no file may grow beyond `most` bytes; the error's class and words."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    return _failed(folder, verb)
+    _, highest = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, highest))
+    try:
+        return _failed(folder, verb)
+    finally:  # what the child says of itself goes into a file, too
+        resource.setrlimit(resource.RLIMIT_FSIZE, (highest, highest))
 
 
 def only_read(say: Say, folder: str, verb: str) -> str:

@@ -10,7 +10,8 @@ import pytest
 from small_project import INTENTS, live_questions, make_project
 from sqlalchemy import select
 
-from headrace.project import RECIPE, Project
+from headrace.project import Project
+from headrace.recipe import RECIPE
 from headrace.store import Store, tables
 
 Act = Callable[[], object]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from headrace import recipe as recipes
-from headrace.flywheel.trials import Prover
+from headrace.flywheel.trials.prover import Prover
 from headrace.records import Adapter, Answer, Feedback, Shadow, Trial, Verdict
 from headrace.release.promote import promote
 from headrace.serving.engine import Beside, Scored

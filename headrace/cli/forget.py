@@ -12,7 +12,7 @@ from headrace.cli.output import note, say, show_json
 from headrace.cli.session import session
 
 if TYPE_CHECKING:
-    from headrace.flywheel.forget import Forgotten
+    from headrace.flywheel.forgetting.forget import Forgotten
 
 PANEL = "Look and keep"
 verbs = typer.Typer()

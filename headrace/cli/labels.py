@@ -13,7 +13,7 @@ from headrace.cli.output import say, show_grid, show_json
 from headrace.cli.session import load, session, the_only, the_pair
 
 if TYPE_CHECKING:
-    from headrace.flywheel.labels import Relabelled
+    from headrace.flywheel.labels.changes import Relabelled
 
 PANEL = "Learn"
 verbs = typer.Typer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from headrace.flywheel.trial_steps import Standing, outlook
+from headrace.flywheel.trials.steps import Standing, outlook
 from headrace.records import Answer, Shadow
 from headrace.reports.grids import number
 

@@ -190,7 +190,7 @@ def _tell(scratch: Store, story: Story, recipe: Recipe, places: Sequence[Place])
             _rename(scratch, story.task, change)
     at |= dict.fromkeys(waiting, _examples(scratch, story.task))
     every = (one for some in scratch.rows.judged(story.task) for one in some)
-    rejected = scratch.quarantine.list(limit=2**31 - 1)
+    rejected = scratch.quarantine.list(limit=None)
     ended = {one.row.id: one for one in every}, _examples(scratch, story.task), {r.id: r for r in rejected}
     return Outcome(at, *ended)
 

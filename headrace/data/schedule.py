@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from headrace.data.shares import ACCEPTED, AGREED, SEVERAL
+from headrace.data.voices import are_few, is_doubted, is_one_person, is_owners, speaks, voice
 from headrace.recipe import TrustRecipe
 from headrace.records import Feedback
 
@@ -32,12 +32,12 @@ def rescheduled(
     found: dict[str, int | None] = {one.id: step for step, one in taken if one.id not in gone}
     waiting: list[Feedback] = []
     for step in sorted({step for step, _ in taken}):
-        here = [one for at, one in taken if at == step and _speaks(one)]
+        here = [one for at, one in taken if at == step and speaks(one)]
         missed = {_pair(one) for one in here if one.id in gone} | {_pair(one) for one in waiting}
         unsaid = {_what(one, keys) for one in here if one.id in gone} | {_what(one, keys) for one in waiting}
         waiting += [one for one in here if one.id not in gone and _pair(one) in missed]
         last = max(one.at for at, one in taken if at == step)
-        heard = [one for one in waited if one.at <= last and one.id not in gone and _speaks(one)]
+        heard = [one for one in waited if one.at <= last and one.id not in gone and speaks(one)]
         still = [one for one in waiting if _waits(one, [*waiting, *heard], unsaid, keys, trust)]
         found |= {one.id: step for one in waiting} | dict.fromkeys([one.id for one in still])
         waiting = still
@@ -52,28 +52,13 @@ def _waits(
     trust: TrustRecipe,
 ) -> bool:
     """Whether too few are left who speak of the channel, or who say this of the text."""
-    if one.reason == ACCEPTED or (one.person is None and one.key is None):
+    if is_owners(one):
         return False
-    voices = {_voice(other) for other in among if _pair(other) == _pair(one)}
-    if len(voices) == 1 and None not in voices:
+    if is_one_person({voice(other) for other in among if _pair(other) == _pair(one)}):
         return True
     what = _what(one, keys)
     same = {other.person for other in among if _what(other, keys) == what}
-    return what in unsaid and _doubted(one, trust) and len(same) < max(SEVERAL, trust.agree)
-
-
-def _doubted(one: Feedback, trust: TrustRecipe) -> bool:
-    if one.label is None or (one.reason or "").startswith(AGREED):
-        return False
-    return one.key is not None if one.chance is None else one.chance < trust.plausible
-
-
-def _voice(one: Feedback) -> str | None:
-    return None if one.reason == ACCEPTED else one.person
-
-
-def _speaks(one: Feedback) -> bool:
-    return one.label is not None or one.verdict == "right"
+    return what in unsaid and is_doubted(one, trust) and are_few(same, trust)
 
 
 def _pair(one: Feedback) -> _Pair:

@@ -13,21 +13,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from headrace.data.phrases import beyond
+from headrace.data.voices import are_few, is_doubted, is_one_person, is_owners, voice
 from headrace.data.words import Reader, Word
 from headrace.recipe import Recipe
 from headrace.store import Store
 
 FEWEST = 3
 """Rows that one person may teach a channel however few it has."""
-
-ACCEPTED = "accepted by the owner"
-"""The reason of feedback that was held and that the owner lets count."""
-
-SEVERAL = 3
-"""Persons who must say of a text what the adapter found implausible before it trains."""
-
-AGREED = "agreed by "
-"""How the reason begins of contested feedback that counts because others agree."""
 
 Who = tuple[str, str, str]
 
@@ -42,13 +34,11 @@ def within_share(store: Store, recipe: Recipe, reader: Reader, words: Sequence[W
     alone, said = _alone(words), _voices(words)
     for word in words:
         one = word.feedback
-        if _owners(word):
+        if is_owners(one):
             kept.append(word)
             continue
         who = (one.task, one.channel, one.person or "")
-        if who in alone or (
-            _doubted(recipe, word) and len(said[_what(word)]) < max(SEVERAL, recipe.trust.agree)
-        ):
+        if who in alone or (is_doubted(one, recipe.trust) and are_few(said[_what(word)], recipe.trust)):
             continue
         if one.person is None:
             kept.append(word)
@@ -66,36 +56,21 @@ def within_share(store: Store, recipe: Recipe, reader: Reader, words: Sequence[W
 def _late(store: Store, recipe: Recipe, reader: Reader, words: Sequence[Word]) -> set[str]:
     """Ids of users' feedback beyond the number that may share a new phrase, what was taught before counted."""
     found: set[str] = set()
-    for task, channel in {word.place[:2] for word in words if not _owners(word)}:
+    for task, channel in {word.place[:2] for word in words if not is_owners(word.feedback)}:
         used = reader.words(store.feedback.list(task=task, channel=channel, used=True, state="counts"))
-        here = [w for w in (*used, *words) if w.place[:2] == (task, channel) and not _owners(w)]
+        here = [w for w in (*used, *words) if w.place[:2] == (task, channel) and not is_owners(w.feedback)]
         texts = (e.text for e in store.examples.of(task, [channel]) if e.origin != "feedback")
         late = beyond([(w.row.text, w.row.label or "") for w in here], texts, recipe.trust.region_day)
         found |= {word.feedback.id for word, is_late in zip(here, late, strict=True) if is_late}
     return found
 
 
-def _owners(word: Word) -> bool:
-    """Whether the owner said or accepted it."""
-    one = word.feedback
-    return one.reason == ACCEPTED or (one.person is None and one.key is None)
-
-
 def _alone(words: Sequence[Word]) -> set[Who]:
     """Persons who alone have said something of their (task, channel); nobody knows how many the unnamed are."""
     voices: dict[tuple[str, str], set[str | None]] = defaultdict(set)
     for word in words:
-        one = word.feedback
-        voices[one.task, one.channel].add(None if one.reason == ACCEPTED else one.person)
-    return {(*pair, one) for pair, who in voices.items() if len(who) == 1 for one in who if one is not None}
-
-
-def _doubted(recipe: Recipe, word: Word) -> bool:
-    """Whether a user alone says what the adapter found implausible, or what it was not asked about."""
-    one = word.feedback
-    if one.label is None or (one.reason or "").startswith(AGREED):
-        return False
-    return one.key is not None if one.chance is None else one.chance < recipe.trust.plausible
+        voices[word.place[:2]].add(voice(word.feedback))
+    return {(*pair, str(one)) for pair, who in voices.items() if is_one_person(who) for one in who}
 
 
 def _what(word: Word) -> tuple[str, ...]:

@@ -8,26 +8,12 @@ from typing import Protocol
 
 from headrace.data.connectors import Broken, Raw
 from headrace.data.golden import Golden, add_golden, read_golden, remove_golden
-from headrace.recipe import Recipe
-from headrace.records import Clock, Example, IdMaker
-from headrace.store import Store
+from headrace.data.open_project import OpenProject
+from headrace.records import Example
 
 
-class Holds(Protocol):
-    """What these verbs ask of the project that inherits them."""
-
-    clock: Clock
-    ids: IdMaker
-
-    @property
-    def recipe(self) -> Recipe:
-        """The project's recipe."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The project's store."""
-        ...
+class Holds(OpenProject, Protocol):
+    """What these verbs ask beside."""
 
     def _pair(self, task: str, channel: str) -> None: ...
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headrace.data.aliases import aliases
 from headrace.data.mask import Masker
 from headrace.data.texts import text_key, tidy
+from headrace.data.voices import speaks
 from headrace.recipe import Recipe
 from headrace.records import Clock, Feedback, Row, content_id
 from headrace.store import Store
@@ -67,11 +68,10 @@ class Reader:
         return self._aliases[task].get(label, label)
 
     def _label(self, feedback: Feedback) -> str | None:
-        """The label that a feedback stands for; None where it only says that the answer was wrong."""
+        """The label that a feedback stands for; None where it says none that may teach."""
         if feedback.label is not None:
             return feedback.label
-        # A "right" that names nobody, through a key, may come from one client many times: it teaches nothing.
-        if feedback.verdict != "right" or (feedback.person is None and feedback.key is not None):
+        if not speaks(feedback):
             return None
         return self._store.answers.get(feedback.answer).label
 

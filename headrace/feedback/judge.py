@@ -6,14 +6,14 @@ what the feedback that still counts makes of it, or to what it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from headrace.data.shares import ACCEPTED, AGREED
+from headrace.data.voices import ACCEPTED, AGREED
 from headrace.errors import Conflict, InputError, NotFound
-from headrace.feedback.trust import CONTESTED, agreed_with, voice_of
+from headrace.feedback.trust import CONTESTED, agreed_with, standing_by
 from headrace.records import Clock, Event, Feedback, FeedbackState, IdMaker
 from headrace.store import Store
 
@@ -92,14 +92,8 @@ def _hold_again(store: Store, connection: Connection, agree: int) -> None:
         said = {one.id: agreed_with(one) for one in agreed}
         named = {n for names in said.values() for n in names}
         known = {one.id: one for one in store.feedback.get_in(connection, sorted(named))}
-        lonely = [one.id for one in agreed if _left(said[one.id], known) < agree]
+        lonely = [one.id for one in agreed if len(standing_by(said[one.id], known)) < agree]
         if not lonely:
             return
         reason = f"{CONTESTED}: fewer than {agree} persons are left who say so"
         store.feedback.set_state_in(connection, lonely, "held", reason)
-
-
-def _left(names: Sequence[str], known: Mapping[str, Feedback]) -> int:
-    """How many still say so: persons whose feedback was not undone, and examples, which are no feedback."""
-    left = [n for n in names if n not in known or known[n].state != "undone"]
-    return len({voice_of(known[n]) if n in known else n for n in left})

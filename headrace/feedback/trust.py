@@ -17,12 +17,12 @@ of poisoned rows decides what they do, not their share (Souly et al. 2025); OWAS
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from headrace.data.shares import ACCEPTED, AGREED
+from headrace.data.voices import AGREED, is_owners, trusted
 from headrace.feedback.regions import Bools, Place, Regions, alike, key_of
 from headrace.recipe import TrustRecipe
 from headrace.records import Example, Feedback
@@ -55,14 +55,9 @@ class Ruling:
     agreed: Mapping[str, str] = field(default_factory=dict)
 
 
-def trusted(feedback: Feedback | Placed) -> bool:
-    """Whether it is the owner's own word: it came through no key and names no person."""
-    return feedback.key is None and feedback.person is None
-
-
 def is_sure(feedback: Feedback) -> bool:
     """Whether more than one user's word stands behind it: the owner's, or that of others who agree."""
-    return trusted(feedback) or (feedback.reason or "").startswith((ACCEPTED, AGREED))
+    return is_owners(feedback) or (feedback.reason or "").startswith(AGREED)
 
 
 def rule(
@@ -103,6 +98,12 @@ def agreed_with(feedback: Feedback) -> list[str]:
     """Ids of the corrections by whose agreement a contested one counts, its own among them."""
     said = feedback.reason or ""
     return said.removeprefix(AGREED).split() if said.startswith(AGREED) else []
+
+
+def standing_by(names: Iterable[str], known: Mapping[str, Feedback]) -> set[str]:
+    """Who still says what `names` say: persons whose feedback was not undone, and examples, which are none."""
+    left = [name for name in names if name not in known or known[name].state != "undone"]
+    return {voice_of(known[name]) if name in known else name for name in left}
 
 
 class _Among:

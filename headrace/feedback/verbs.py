@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from headrace.data.open_project import OpenProject
 from headrace.feedback.judge import accept, reject, undo
 from headrace.feedback.record import pseudonym, record
 from headrace.feedback.trust import Sight
-from headrace.recipe import Recipe
-from headrace.records import Clock, Feedback, FeedbackState, IdMaker, Verdict
-from headrace.store import Store
+from headrace.records import Feedback, FeedbackState, Verdict
 
 
-class Holds(Protocol):
-    """What these verbs ask of the project that inherits them."""
-
-    clock: Clock
-    ids: IdMaker
-
-    @property
-    def recipe(self) -> Recipe:
-        """The project's recipe."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The project's store."""
-        ...
+class Holds(OpenProject, Protocol):
+    """What these verbs ask beside."""
 
     def labels(self, task: str) -> tuple[str, ...]:
         """The labels that corrections of a task may name."""

@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
 
+from headrace.data.open_project import OpenProject
 from headrace.feedback.record import pseudonym
-from headrace.flywheel.forget import Forgetting, Forgotten
-from headrace.flywheel.trainer import Progress
-from headrace.recipe import Recipe
-from headrace.records import Clock, IdMaker
+from headrace.flywheel.forgetting.forget import Forgetting, Forgotten
 from headrace.release.history import Served, served
-from headrace.store import Store
 from headrace.store.chain import Verified
-
-
-class Holds(Protocol):
-    """What these verbs ask of the project that inherits them."""
-
-    folder: Path
-    clock: Clock
-    ids: IdMaker
-    progress: Progress | None
-
-    @property
-    def recipe(self) -> Recipe:
-        """The project's recipe."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The project's store."""
-        ...
 
 
 class PastVerbs:
     """What a project tells of its past, and what of it must not stay."""
 
     def served(
-        self: Holds, *, task: str | None = None, channel: str | None = None, at: datetime | None = None
+        self: OpenProject, *, task: str | None = None, channel: str | None = None, at: datetime | None = None
     ) -> list[Served]:
         """What serves each (task, channel), or did at a moment: by what evidence, trained from what rows."""
         return served(self.store, task, channel, at, rows=True)
 
-    def verify_history(self: Holds, head: str | None = None) -> Verified:
+    def verify_history(self: OpenProject, head: str | None = None) -> Verified:
         """Whether the past is as it was; `head` is an earlier newest link that must still be there."""
         return self.store.history.chain.verify(head)
 
-    def forget(self: Holds, person: str) -> Forgotten:
+    def forget(self: OpenProject, person: str) -> Forgotten:
         """Delete what a person gave, and train again every adapter that descends from one they taught.
 
         `person` is the end user's id as the channel sends it, or the pseudonym. Run again it finishes what was

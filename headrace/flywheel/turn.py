@@ -19,14 +19,14 @@ from headrace.data.corrections import Absorbed, absorb_feedback
 from headrace.errors import TrainingError
 from headrace.evaluation.drift import Floats
 from headrace.evaluation.judgement import Judgement
-from headrace.flywheel.carrying import carry_out
-from headrace.flywheel.continuing import beginning
-from headrace.flywheel.deciding import decide_first, decide_served
-from headrace.flywheel.heldout import retire
-from headrace.flywheel.judging import Bench, Judged
-from headrace.flywheel.telling import LEARNING, Telling, Works, begin, failed
-from headrace.flywheel.trainer import Progress, Trainer
-from headrace.flywheel.trials import Prover
+from headrace.flywheel.judging.bench import Bench, Judged
+from headrace.flywheel.judging.deciding import decide_first, decide_served
+from headrace.flywheel.judging.heldout import retire
+from headrace.flywheel.reporting.telling import LEARNING, Telling, Works, begin, failed
+from headrace.flywheel.training.beginning import beginning
+from headrace.flywheel.training.trainer import Progress, Trainer
+from headrace.flywheel.trials.carry_out import carry_out
+from headrace.flywheel.trials.prover import Prover
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Event, Example, IdMaker, content_id
 from headrace.release.gate import Decision, prefer_own

@@ -1,6 +1,6 @@
 """headrace.yaml -> Recipe. Every mistake of a file is reported at once, with its line, value and cure."""
 
-from headrace.recipe.reading import edit, parse, read, write
+from headrace.recipe.reading import RECIPE, edit, parse, read, write
 from headrace.recipe.sections import (
     AlertRecipe,
     ChannelRecipe,
@@ -18,6 +18,7 @@ from headrace.recipe.sections import (
 )
 
 __all__ = [
+    "RECIPE",
     "AlertRecipe",
     "ChannelRecipe",
     "CleanRecipe",

@@ -25,6 +25,9 @@ from headrace import plugins
 from headrace.errors import Conflict, HeadraceError, NotFound, RecipeError, StoreError, StoreFull
 from headrace.recipe.sections import Recipe, Section, nearest
 
+RECIPE = "headrace.yaml"
+"""The name of the file in a project's folder."""
+
 
 @dataclass(frozen=True)
 class _Mistake:
@@ -51,7 +54,7 @@ def read(path: Path) -> Recipe:
     return parse(text, where=str(path))
 
 
-def parse(text: str, *, where: str = "headrace.yaml") -> Recipe:
+def parse(text: str, *, where: str = RECIPE) -> Recipe:
     """The recipe in a YAML text; raises RecipeError with every mistake."""
     tree = _tree(text, where)
     if not isinstance(tree, Mapping):

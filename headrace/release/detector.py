@@ -11,15 +11,12 @@ A. Rinaldo, E-detectors: a nonparametric framework for sequential change detecti
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headrace.errors import InputError
-from headrace.release.evidence import weight_of
 
 BETS: NDArray[np.float64] = np.array([0.1, 0.3, 0.5, 0.7])
 # Between them lie the best bets, drop / differing rows, of drops that one would not wait for.
@@ -38,19 +35,18 @@ class Detector:
     judged: int = 0
     alarm: bool = False
 
-    def after(self, difference: float, rate: float = 1.0, least_rate: float = 1.0) -> Detector:
+    def after(self, difference: int) -> Detector:
         """With one more drawn row: new adapter right minus last adapter right, so +1, 0 or -1.
 
         Tell either the rows that differ alone, or also, as 0, those that were drawn and on which both agree:
-        `false_alarm` counts what is told. Rows that were not drawn are never told. The rates are those of
-        `Evidence.after`. Raises InputError for another difference or rates that are none.
+        `false_alarm` counts what is told. Rows that were not drawn are never told. Raises InputError for another
+        difference.
         """
         if difference not in (-1, 0, 1):
             raise InputError(f"a difference of {difference} is none; it is +1, 0 or -1.")
-        weight = weight_of(rate, least_rate)
         if self.alarm:
             return self
-        sums = moved(self.sums, weight * difference)
+        sums = moved(self.sums, difference)
         alarm = bool(sums @ WEIGHTS >= self.false_alarm)
         return replace(self, sums=tuple(sums.tolist()), judged=self.judged + 1, alarm=alarm)
 
@@ -58,21 +54,6 @@ class Detector:
     def log_value(self) -> float:
         """Natural logarithm of the mean of M; an alarm from log(false_alarm) on, 0 before the first answer."""
         return math.log(np.dot(self.sums, WEIGHTS)) if self.judged else 0.0
-
-    def to_json(self) -> dict[str, object]:
-        """A JSON object from which `from_json` makes the same detector again."""
-        return {
-            "false_alarm": self.false_alarm,
-            "sums": list(self.sums),
-            "judged": self.judged,
-            "alarm": self.alarm,
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Detector:
-        """A detector as `to_json` wrote it."""
-        sums = tuple(float(each) for each in document["sums"])
-        return cls(int(document["false_alarm"]), sums, int(document["judged"]), bool(document["alarm"]))
 
 
 def moved(sums: ArrayLike, differences: ArrayLike) -> NDArray[np.float64]:

@@ -15,9 +15,7 @@ beforehand, which is gain / disagreement; so the bettors hold every bet of a gri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,54 +25,25 @@ from headrace.errors import InputError
 BETS: NDArray[np.float64] = (np.arange(32) + 0.5) / 32
 MOST = 10_000_000  # judged pairs beyond which nobody waits
 
-Counts = tuple[tuple[float, int, int], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the audits of one trial have shown so far; the order in which they came does not matter.
 
-    `counts` holds (weight, wins, losses) for each weight that occurred, ascending; `ties` counts the rows whose
-    difference was 0.
+    Of the audited rows the challenger alone answered `wins` right and the champion alone `losses`; `ties` are
+    those where both are right or both wrong. All rows of a trial are drawn by one rate, so each counts alike.
     """
 
-    counts: Counts = ()
+    wins: int = 0
+    losses: int = 0
     ties: int = 0
 
-    @classmethod
-    def empty(cls) -> Evidence:
-        """Before the first audit: an e-value of 1."""
-        return cls()
-
-    def after(self, difference: float, rate: float = 1.0, least_rate: float = 1.0) -> Evidence:
-        """With one more audited row: challenger right minus champion right, so +1, 0 or -1.
-
-        `rate` is the probability with which this row was drawn, `least_rate` the least that the trial uses for
-        any row, fixed before it began. The difference counts with the weight least_rate / rate. Over all rows,
-        drawn or not, it is then least_rate times the row's own difference on average, whatever the rates were,
-        and never beyond -1 and 1: where the challenger is no better on average over all rows, what the bettors
-        have stays a supermartingale. With one rate for all rows give neither. Raises InputError for another
-        difference, or rates that are not 0 < least_rate <= rate <= 1.
-        """
+    def after(self, difference: int) -> Evidence:
+        """With one more audited row: challenger right minus champion right; raises InputError for no such."""
         if difference not in (-1, 0, 1):
             raise InputError(f"a difference of {difference} is none; it is +1, 0 or -1.")
-        weight = weight_of(rate, least_rate)
-        if difference == 0:
-            return Evidence(self.counts, self.ties + 1)
-        found = {size: (wins, losses) for size, wins, losses in self.counts}
-        wins, losses = found.get(weight, (0, 0))
-        found[weight] = (wins + 1, losses) if difference > 0 else (wins, losses + 1)
-        return Evidence(tuple((size, *found[size]) for size in sorted(found)), self.ties)
-
-    @property
-    def wins(self) -> int:
-        """Audited rows that the challenger alone answered right."""
-        return sum(wins for _, wins, _ in self.counts)
-
-    @property
-    def losses(self) -> int:
-        """Audited rows that the champion alone answered right."""
-        return sum(losses for _, _, losses in self.counts)
+        won, lost = difference > 0, difference < 0
+        return Evidence(self.wins + won, self.losses + lost, self.ties + (difference == 0))
 
     @property
     def judged(self) -> int:
@@ -84,7 +53,7 @@ class Evidence:
     @property
     def log_value(self) -> float:
         """Natural logarithm of the e-value against "the challenger is no better"."""
-        return float(mixed(sum((wealth(w, x, size) for size, w, x in self.counts), np.zeros(len(BETS)))))
+        return float(mixed(wealth(self.wins, self.losses)))
 
     @property
     def mirrored(self) -> Evidence:
@@ -92,33 +61,13 @@ class Evidence:
 
         A trial may be stopped for harm once it reaches log(1 / level).
         """
-        return Evidence(tuple((size, losses, wins) for size, wins, losses in self.counts), self.ties)
-
-    def to_json(self) -> dict[str, object]:
-        """A JSON object from which `from_json` makes the same evidence again."""
-        return {"counts": [list(each) for each in self.counts], "ties": self.ties}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Evidence:
-        """Evidence as `to_json` wrote it."""
-        counts = tuple((float(size), int(wins), int(losses)) for size, wins, losses in document["counts"])
-        return cls(counts, int(document["ties"]))
+        return Evidence(self.losses, self.wins, self.ties)
 
 
-def weight_of(rate: float, least_rate: float) -> float:
-    """The weight of a row that was drawn with probability `rate`; InputError where the rates are none."""
-    if not 0 < least_rate <= rate <= 1:
-        raise InputError(
-            f"rates of {rate} and at least {least_rate} are no rates of one trial.",
-            cure="They are 0 < least_rate <= rate <= 1; least_rate is fixed before the trial begins.",
-        )
-    return least_rate / rate
-
-
-def wealth(wins: ArrayLike, losses: ArrayLike, weight: float = 1.0) -> NDArray[np.float64]:
+def wealth(wins: ArrayLike, losses: ArrayLike) -> NDArray[np.float64]:
     """Logarithm of what each bettor has after so many rows won and lost: [...] -> [..., bets]."""
     won, lost = np.asarray(wins, np.float64)[..., None], np.asarray(losses, np.float64)[..., None]
-    found: NDArray[np.float64] = won * np.log1p(weight * BETS) + lost * np.log1p(-weight * BETS)
+    found: NDArray[np.float64] = won * np.log1p(BETS) + lost * np.log1p(-BETS)
     return found
 
 
@@ -149,6 +98,5 @@ def judged_needed(disagreement: float, gain: float, level: float, have: Evidence
 
 
 def _reached(pairs: int, disagreement: float, gain: float, level: float, have: Evidence) -> bool:
-    now = sum((wealth(wins, losses, size) for size, wins, losses in have.counts), np.zeros(len(BETS)))
-    more = wealth(pairs * (disagreement + gain) / 2, pairs * (disagreement - gain) / 2)
-    return float(mixed(now + more)) >= -math.log(level)
+    wins, losses = pairs * (disagreement + gain) / 2, pairs * (disagreement - gain) / 2
+    return float(mixed(wealth(have.wins + wins, have.losses + losses))) >= -math.log(level)

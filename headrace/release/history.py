@@ -10,8 +10,6 @@ from headrace.release.lessons import Lessons, lessons
 from headrace.release.sentences import LANGUAGES, explain
 from headrace.store import Store
 
-EVERY = 2**31 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -68,8 +66,8 @@ def history(
     store: Store, task: str | None = None, channel: str | None = None, at: datetime | None = None
 ) -> list[Line]:
     """Releases, rollbacks and events, oldest first, up to and with the moment `at` where given."""
-    releases = store.history.releases(task, channel, limit=EVERY)
-    events = store.history.events(task, channel, limit=EVERY)
+    releases = store.history.releases(task, channel, limit=None)
+    events = store.history.events(task, channel, limit=None)
     # Newest first within each: reversed, then sorted by time alone, equal times keep the order of writing.
     lines = [_release(release) for release in reversed(releases)]
     lines += [_event(event) for event in reversed(events)]

@@ -9,8 +9,6 @@ from headrace.records import Clock, IdMaker, Json, Release, random_id, utc_now
 from headrace.release.promote import Also, complete
 from headrace.store import Store
 
-EVERY = 2**31 - 1
-
 
 def rollback(
     store: Store,
@@ -30,7 +28,7 @@ def rollback(
     raises undoes it. Raises NotFound where there is nothing to go back to, Conflict where `to` serves
     already, ArtifactError where a file of the earlier adapter is missing.
     """
-    past = store.history.releases(task, channel, limit=EVERY)
+    past = store.history.releases(task, channel, limit=None)
     if not past:
         raise NotFound(f"nothing was ever released for {task!r} on {channel!r}.", cure="Run: headrace train")
     by_id = {release.id: release for release in past}

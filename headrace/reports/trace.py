@@ -15,7 +15,7 @@ from headrace.data.texts import normalised
 from headrace.errors import NotFound
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Answer, Feedback, Release, Trial
-from headrace.release.history import EVERY, history
+from headrace.release.history import history
 from headrace.reports.figures import to_json
 from headrace.reports.grids import number, percent, short
 from headrace.store import Store
@@ -175,7 +175,7 @@ def trace(store: Store, recipe: Recipe, answer_id: str, embed: Embed, *, nearest
 
 def _served(store: Store, answer: Answer) -> tuple[Release | None, Trial | None, str]:
     """The release or trial under which an answer was given, and its sentence."""
-    releases = store.history.releases(answer.task, answer.channel, limit=EVERY)
+    releases = store.history.releases(answer.task, answer.channel, limit=None)
     release = next((one for one in releases if one.id == answer.release), None)
     if release is not None:
         lines = history(store, answer.task, answer.channel, release.at)

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
 
-from headrace.recipe import Recipe
+from headrace.data.open_project import OpenProject
 from headrace.records import Adapter
 from headrace.reports.status import TurnsStatus, turns_status
 from headrace.reports.trace import Floats, Trace, trace
 from headrace.serving.engine import Engine
-from headrace.store import Store
-
-
-class Holds(Protocol):
-    """What these verbs ask of the project that inherits them."""
-
-    folder: Path
-
-    @property
-    def recipe(self) -> Recipe:
-        """The project's recipe."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The project's store."""
-        ...
 
 
 class ReportVerbs:
     """What a project tells of its turns and of its answers."""
 
-    def trace(self: Holds, answer: str) -> Trace:
+    def trace(self: OpenProject, answer: str) -> Trace:
         """Why an answer was given, since when, and taught by whom; raises NotFound."""
         engine, store = Engine(threads=self.recipe.serve.threads), self.store
 
@@ -43,6 +24,6 @@ class ReportVerbs:
 
         return trace(store, self.recipe, answer, embed)
 
-    def turns(self: Holds) -> TurnsStatus:
+    def turns(self: OpenProject) -> TurnsStatus:
         """What the last turn did, whether one is open, and when the next one is due."""
         return turns_status(self.store, self.folder)

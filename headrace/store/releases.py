@@ -133,13 +133,15 @@ class History:
             return [record(Release, row) for row in rows]
 
     def releases(
-        self, task: str | None = None, channel: str | None = None, limit: int = 1000
+        self, task: str | None = None, channel: str | None = None, limit: int | None = 1000
     ) -> list[Release]:
-        """Releases, newest first."""
+        """Releases, newest first; with `limit` None all of them."""
         return self._newest(Release, tables.releases, task, channel, limit)
 
-    def events(self, task: str | None = None, channel: str | None = None, limit: int = 1000) -> list[Event]:
-        """Events, newest first."""
+    def events(
+        self, task: str | None = None, channel: str | None = None, limit: int | None = 1000
+    ) -> list[Event]:
+        """Events, newest first; with `limit` None all of them."""
         return self._newest(Event, tables.events, task, channel, limit)
 
     def of_kind(self, kind: str, task: str) -> list[Event]:
@@ -156,7 +158,7 @@ class History:
         return found or 0
 
     def _newest(
-        self, kind: type[Any], table: Table, task: str | None, channel: str | None, limit: int
+        self, kind: type[Any], table: Table, task: str | None, channel: str | None, limit: int | None
     ) -> list[Any]:
         query = select(table).order_by(table.c.seq.desc()).limit(limit)
         query = query if task is None else query.where(table.c.task == task)

@@ -215,9 +215,9 @@ class Quarantine:
         task: str | None = None,
         channel: str | None = None,
         reason: str | None = None,
-        limit: int = 100,
+        limit: int | None = 100,
     ) -> list[Rejected]:
-        """What waits there, newest first."""
+        """What waits there, newest first; with `limit` None all of it."""
         t = tables.quarantine
         query = select(t).where(t.c.restored.is_(None)).order_by(t.c.seq.desc()).limit(limit)
         for column, wanted in ((t.c.task, task), (t.c.channel, channel), (t.c.reason, reason)):

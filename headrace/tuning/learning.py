@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.data.progress import Progress as Progress
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.delta import CONFIG_FILE, Delta
 from headrace.models.joint import losses
@@ -17,8 +18,6 @@ from headrace.tuning.choose import RATHER
 from headrace.tuning.features import prefix_of
 from headrace.tuning.lesson import Lesson, Trained
 from headrace.tuning.refit import refit
-
-Progress = Callable[[str, int, int], None]
 
 
 def learn(lesson: Lesson, progress: Progress | None = None, threads: int | None = None) -> Trained:

@@ -13,8 +13,8 @@ from headrace.data.mask import Masker
 from headrace.errors import HeadraceError, NotFound
 from headrace.feedback.memory import Memory
 from headrace.feedback.regions import regions_of
-from headrace.project import RECIPE, Project
-from headrace.recipe import Recipe
+from headrace.project import Project
+from headrace.recipe import RECIPE, Recipe
 from headrace.records import Channel
 from headrace.serving.batcher import Batcher
 from headrace.serving.engine import Engine

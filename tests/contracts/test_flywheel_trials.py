@@ -12,7 +12,7 @@ from trial_stand import QUICK, RECIPE, TrialStand, texts
 
 from headrace.cli import app
 from headrace.errors import Conflict, NotFound
-from headrace.flywheel.trial_steps import USUAL, next_step
+from headrace.flywheel.trials.steps import USUAL, next_step
 from headrace.records import Audit, Release
 from headrace.release.evidence import judged_needed
 from headrace.release.rollback import rollback

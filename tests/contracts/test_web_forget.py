@@ -8,7 +8,7 @@ from pathlib import Path
 from web_stand import LABELS, standing
 
 from headrace.feedback.record import pseudonym
-from headrace.flywheel.forget import Forgetting
+from headrace.flywheel.forgetting.forget import Forgetting
 from headrace.recipe import Recipe
 from headrace.records import random_id
 from headrace.store import Store

@@ -33,7 +33,8 @@ from headrace.errors import (
     TrainingError,
 )
 from headrace.feedback.record import record
-from headrace.project import RECIPE, Project
+from headrace.project import Project
+from headrace.recipe import RECIPE
 from headrace.release.promote import promote
 from headrace.store import tables
 from headrace.store.lock import only_one

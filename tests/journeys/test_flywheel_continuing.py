@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_project import make_project, rows
 
-from headrace.flywheel import continuing
+from headrace.flywheel.training import beginning
 from headrace.models.delta import CONFIG_FILE
 from headrace.project import Project
 from headrace.records import Adapter
@@ -21,7 +21,7 @@ LORA = "train: {method: lora, options: {layers: 1, epochs: 2, batch: 16, modules
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setattr(continuing, "CLIMBS", 60)
+    monkeypatch.setattr(beginning, "CLIMBS", 60)
     made = make_project(tmp_path / "p")
     path = made.folder / "headrace.yaml"
     path.write_text(path.read_text().replace("train: {method: head}", LORA))

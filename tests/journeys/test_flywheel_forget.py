@@ -15,7 +15,7 @@ from zygote import Zygote
 
 from headrace.errors import MissingExtra, NotFound
 from headrace.feedback.record import pseudonym
-from headrace.flywheel.forget import Forgotten
+from headrace.flywheel.forgetting.forget import Forgotten
 from headrace.project import Project
 from headrace.records import IdMaker
 from headrace.store.manifest import FILE
@@ -159,9 +159,9 @@ def test_who_only_said_what_another_said_too_taught_nothing(tmp_path: Path) -> N
 
 STEPS = [
     "headrace.store.erase:redact_in",
-    "headrace.flywheel.trainer:Trainer._keep",
-    "headrace.flywheel.replacing:Replacing.replace",
-    "headrace.flywheel.replacing:Replacing._save_in",
+    "headrace.flywheel.training.trainer:Trainer._keep",
+    "headrace.flywheel.forgetting.replacing:Replacing.replace",
+    "headrace.flywheel.forgetting.replacing:Replacing._save_in",
     "headrace.store.artifacts:Artifacts.remove",
     "headrace.store.erase:compact",
 ]

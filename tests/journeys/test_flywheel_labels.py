@@ -14,7 +14,7 @@ import pytest
 from small_project import live_questions, make_project
 
 from headrace.errors import Conflict, InputError, NotFound
-from headrace.flywheel.labels import Labels
+from headrace.flywheel.labels.changes import Labels
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.project import Project
 from headrace.records import Adapter

@@ -15,9 +15,9 @@ import pytest
 from small_project import make_project
 from tiny_base import make_tiny_base
 
-from headrace.flywheel import side_by_side
-from headrace.flywheel.apprentice import serve
-from headrace.flywheel.side_by_side import Asked, Made, SideBySide, worth_it
+from headrace.flywheel.training import side_by_side
+from headrace.flywheel.training.apprentice import serve
+from headrace.flywheel.training.side_by_side import Asked, Made, SideBySide, worth_it
 from headrace.models.adapter import HEAD_FILE
 from headrace.project import Project
 from headrace.recipe import TaskRecipe, TrainRecipe

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_project import INTENTS, make_project
 
-from headrace.flywheel.deriving import Change
-from headrace.flywheel.successors import Successors
+from headrace.flywheel.labels.deriving import Change
+from headrace.flywheel.labels.successors import Successors
 from headrace.project import Project
 from headrace.records import Example
 

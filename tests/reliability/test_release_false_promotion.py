@@ -57,7 +57,7 @@ def test_the_simulation_releases_what_the_library_does(rule: Rule) -> None:
     kinds = np.array([[-2, 0, 4, 8, 8]])
     before = np.zeros(1, np.int64)
     simulated = gate_worlds.night(rule, np.array([levels]), kinds, most, before, np.random.default_rng(19))
-    told = {channel: Evidence.empty() for channel in range(channels)}
+    told = {channel: Evidence() for channel in range(channels)}
     out: set[int] = set()
     for _ in range(most):
         won = rng.random((1, channels), np.float32) < (0.5 + kinds / 20).astype(np.float32)

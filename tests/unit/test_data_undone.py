@@ -7,7 +7,7 @@ from typing import Any
 from data_parts import NOW, examples, feed, now, recipe, settle
 
 from headrace.data.corrections import Absorbed, absorb_feedback
-from headrace.data.shares import ACCEPTED
+from headrace.data.voices import ACCEPTED
 from headrace.feedback.judge import accept, undo
 from headrace.records import Answer, Feedback, FeedbackState
 from headrace.store import Store

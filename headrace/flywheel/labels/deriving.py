@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from headrace import plugins
 from headrace.feedback.radius import Radius
-from headrace.flywheel.lineage import maker_of_graph, place_now, written
-from headrace.flywheel.trainer import Progress
+from headrace.flywheel.forgetting.lineage import maker_of_graph, place_now, written
+from headrace.flywheel.training.trainer import Progress
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.column import renamed
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE

@@ -24,16 +24,16 @@ from headrace.data.mask import Masker
 from headrace.data.quarantine import restore
 from headrace.data.texts import text_key, tidy
 from headrace.errors import Conflict, InputError, NotFound
-from headrace.flywheel.deriving import Change
-from headrace.flywheel.successors import Successors
-from headrace.flywheel.trainer import Progress
+from headrace.flywheel.labels.deriving import Change
+from headrace.flywheel.labels.successors import Successors
+from headrace.flywheel.training.trainer import Progress
 from headrace.flywheel.turn import PairTurn
 from headrace.recipe.labels import add_label, replace_labels
 from headrace.records import Adapter, Clock, Event, Example, IdMaker
 from headrace.store import Store
 from headrace.store.lock import only_one
 
-LONGEST, EVERY = 200, 2**31 - 1
+LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Labels:
 
     def _take_back(self, change: Change) -> int:
         """Let rows that waited because the recipe did not list the label be examples; how many there are now."""
-        waiting = self.store.quarantine.list(task=change.task, reason="unknown label", limit=EVERY)
+        waiting = self.store.quarantine.list(task=change.task, reason="unknown label", limit=None)
         return sum(self._restored(entry.id) for entry in waiting if entry.label == change.label)
 
     def _restored(self, rejected: str) -> bool:

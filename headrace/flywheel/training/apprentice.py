@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from headrace import plugins
-from headrace.flywheel.reach import reach_of
+from headrace.flywheel.training.reach import reach_of
 from headrace.serving.engine import Engine
 from headrace.serving.loader import digests_of
 from headrace.tuning.lesson import Lesson, Trained

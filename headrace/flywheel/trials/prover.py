@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from headrace.errors import ArtifactError, Conflict, HeadraceError
-from headrace.flywheel.trial_steps import (
+from headrace.flywheel.trials.steps import (
     LOST,
     USUAL,
     Outcome,

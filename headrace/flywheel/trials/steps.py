@@ -95,7 +95,7 @@ def standing(
 ) -> Standing:
     """How a trial stands, from all that was said of its rows."""
     differences = [_difference(trial, one) for one in judged]
-    audits = Evidence.empty()
+    audits = Evidence()
     for difference in differences:
         audits = audits.after(difference)
     detector = None
@@ -174,7 +174,7 @@ def _users(trial: Trial, volunteered: Iterable[Volunteered]) -> Evidence:
     last: dict[str, Volunteered] = {}
     for one in volunteered:
         last[one.person or ""] = one
-    found = Evidence.empty()
+    found = Evidence()
     for one in last.values():
         sent = one.verdict == "right"
         other = one.verdict == "correction" and one.label == one.other

@@ -9,27 +9,14 @@ from typing import Protocol
 
 from headrace.data.connectors import Broken, Raw
 from headrace.data.connectors.files import Options, Part
+from headrace.data.open_project import OpenProject
 from headrace.errors import InputError
-from headrace.flywheel.labels import Labels, Relabelled
-from headrace.flywheel.trainer import Progress
-from headrace.records import Clock, IdMaker
-from headrace.store import Store
-
-RECIPE = "headrace.yaml"
+from headrace.flywheel.labels.changes import Labels, Relabelled
+from headrace.recipe import RECIPE
 
 
-class Holds(Protocol):
-    """What these verbs ask of the project that inherits them."""
-
-    folder: Path
-    clock: Clock
-    ids: IdMaker
-    progress: Progress | None
-
-    @property
-    def store(self) -> Store:
-        """The project's store."""
-        ...
+class Holds(OpenProject, Protocol):
+    """What these verbs ask beside."""
 
     @property
     def relabelling(self) -> Labels:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from headrace import plugins
 from headrace.data.aliases import added
+from headrace.data.progress import Progress as Progress
 from headrace.errors import ArtifactError
 from headrace.feedback.radius import REFERENCES
-from headrace.flywheel.lineage import maker_of_graph, place_now, written
-from headrace.flywheel.reach import drawn_of, reach_of
-from headrace.flywheel.side_by_side import Asked, SideBySide, worth_it
+from headrace.flywheel.forgetting.lineage import maker_of_graph, place_now, written
+from headrace.flywheel.training.reach import drawn_of, reach_of
+from headrace.flywheel.training.side_by_side import Asked, SideBySide, worth_it
 from headrace.models.adapter import HEAD_FILE
 from headrace.models.base import resolve
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE, Delta
@@ -30,7 +31,6 @@ from headrace.store import Store
 from headrace.store import manifest as manifests
 from headrace.tuning.lesson import Lesson, Trained
 
-Progress = Callable[[str, int, int], None]
 FEW = 0.5
 """Share of the rows of a label on average below which one that was added is fitted alone at the end."""
 GRAPH_FILES = ("graph.onnx", "tokenizer.json", "base.json")

@@ -19,12 +19,12 @@ from headrace.data.replay import place_of
 from headrace.data.unlearn import Unlearned, apply_in, unlearn
 from headrace.data.words import Reader
 from headrace.errors import MissingExtra, NotFound
-from headrace.flywheel.caches import digest_of, drop_caches
-from headrace.flywheel.lineage import descent
-from headrace.flywheel.replacing import Replacing
-from headrace.flywheel.retraining import Plan, Retraining, Step
-from headrace.flywheel.trainer import Progress
-from headrace.flywheel.voices import left, lonely, unsay_in
+from headrace.flywheel.forgetting.agreement import left, lonely, unsay_in
+from headrace.flywheel.forgetting.caches import digest_of, drop_caches
+from headrace.flywheel.forgetting.lineage import descent
+from headrace.flywheel.forgetting.replacing import Replacing
+from headrace.flywheel.forgetting.retraining import Plan, Retraining, Step
+from headrace.flywheel.training.trainer import Progress
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Event, Feedback, IdMaker
 from headrace.store import Store, erase

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from headrace.errors import HeadraceError
-from headrace.flywheel.drifting import Drifting, Embed
+from headrace.flywheel.reporting.drifting import Drifting, Embed
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, IdMaker, Release
 from headrace.reports.alerts import News, tell

@@ -6,9 +6,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from headrace.data.shares import AGREED
-from headrace.feedback.trust import CONTESTED, agreed_with, voice_of
-from headrace.records import Feedback
+from headrace.data.voices import AGREED
+from headrace.feedback.trust import CONTESTED, agreed_with, standing_by
 from headrace.store import Store
 
 Left = dict[str, list[str]]
@@ -30,7 +29,7 @@ def lonely(store: Store, said: Left, agree: int) -> list[str]:
     with store.database.read() as connection:
         names = sorted({name for names in said.values() for name in names})
         known = {one.id: one for one in store.feedback.get_in(connection, names)}
-    return [name for name, names in said.items() if len(_voices(names, known)) < agree]
+    return [name for name, names in said.items() if len(standing_by(names, known)) < agree]
 
 
 def unsay_in(store: Store, connection: Connection, said: Left, held: Collection[str], agree: int) -> None:
@@ -41,9 +40,3 @@ def unsay_in(store: Store, connection: Connection, said: Left, held: Collection[
     for name, names in said.items():
         if name not in held:
             store.feedback.explain_in(connection, name, f"{AGREED}{' '.join(names)}")
-
-
-def _voices(names: Collection[str], known: dict[str, Feedback]) -> set[str]:
-    """Persons whose feedback was not undone, and examples, which are no feedback."""
-    standing = [name for name in names if name not in known or known[name].state != "undone"]
-    return {voice_of(known[name]) if name in known else name for name in standing}

@@ -10,8 +10,8 @@ from typing import Any
 from headrace.data.texts import tidy
 from headrace.data.unlearn import Unlearned
 from headrace.errors import TrainingError
-from headrace.flywheel.deriving import Change, Maker
-from headrace.flywheel.trainer import Progress, Trainer
+from headrace.flywheel.labels.deriving import Change, Maker
+from headrace.flywheel.training.trainer import Progress, Trainer
 from headrace.recipe import MemoryRecipe, Recipe, TaskRecipe, TrainRecipe
 from headrace.records import Adapter, Clock, Example
 from headrace.serving.engine import Engine

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import TrainingError
-from headrace.flywheel.deriving import Change, Maker
-from headrace.flywheel.heldout import Case, case_of
-from headrace.flywheel.judging import Bench, Judged
-from headrace.flywheel.trainer import Progress
-from headrace.flywheel.trials import Prover
+from headrace.flywheel.judging.bench import Bench, Judged
+from headrace.flywheel.judging.heldout import Case, case_of
+from headrace.flywheel.labels.deriving import Change, Maker
+from headrace.flywheel.training.trainer import Progress
+from headrace.flywheel.trials.prover import Prover
 from headrace.flywheel.turn import PairTurn
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Example, IdMaker

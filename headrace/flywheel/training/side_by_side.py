@@ -22,7 +22,7 @@ from queue import SimpleQueue
 
 from headrace.tuning.lesson import Lesson, Trained
 
-COMMAND = (sys.executable, "-m", "headrace.flywheel.apprentice")
+COMMAND = (sys.executable, "-m", "headrace.flywheel.training.apprentice")
 PROCESSES = 2
 AHEAD = 2 * PROCESSES
 """Lessons that are in memory at once, at most, besides the one whose adapter is being kept."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from headrace.flywheel.judging import Judged
-from headrace.flywheel.trials import Prover
+from headrace.flywheel.judging.bench import Judged
+from headrace.flywheel.trials.prover import Prover
 from headrace.records import Adapter
 from headrace.release.gate import Decision
 from headrace.release.promote import promote, refuse

@@ -8,8 +8,8 @@ from functools import reduce
 from typing import TypedDict
 
 from headrace.evaluation.compare import Outcomes
-from headrace.flywheel.judging import Judged
-from headrace.flywheel.telling import rows_of
+from headrace.flywheel.judging.bench import Judged
+from headrace.flywheel.reporting.telling import rows_of
 from headrace.recipe import Recipe
 from headrace.release.floors import Check, Shown, checks_of
 from headrace.release.gate import Decision, decide, decide_shared

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from headrace.flywheel.retraining import Plan
+from headrace.flywheel.forgetting.retraining import Plan
 from headrace.records import Adapter, Clock, Event, IdMaker, Release
 from headrace.release.rollback import origin
 from headrace.store import Store, tables
@@ -18,7 +18,6 @@ from headrace.store.table import values
 
 AGAIN = "Released: the adapter before it, trained again without a person who was forgotten."
 BACK = "Released: the last adapter that a person who was forgotten did not teach."
-EVERY = 2**31 - 1
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 Made = Mapping[str, Adapter | None]
@@ -79,7 +78,7 @@ class Replacing:
         """Release for each pair what replaces what serves there, and below it what a rollback goes back to."""
         told: dict[str, list[str]] = {"released": [], "fell_back": [], "unserved": []}
         for newest in self.store.history.serving(_EVER):
-            past = {r.id: r for r in self.store.history.releases(newest.task, newest.channel, limit=EVERY)}
+            past = {r.id: r for r in self.store.history.releases(newest.task, newest.channel, limit=None)}
             # Another attempt may have fallen back here, without what training needs.
             fell = newest.evidence.get("forget") == begun.id and newest.evidence.get("from")
             now = past[str(fell)] if fell else newest

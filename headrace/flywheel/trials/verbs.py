@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from headrace.data.open_project import OpenProject
 from headrace.feedback.record import known_label
-from headrace.flywheel.trial_steps import Standing
-from headrace.flywheel.trials import Prover
-from headrace.recipe import Recipe
-from headrace.records import Answer, Clock, IdMaker, Shadow, Trial
-from headrace.store import Store
+from headrace.flywheel.trials.prover import Prover
+from headrace.flywheel.trials.steps import Standing
+from headrace.records import Answer, Shadow, Trial
 
 
-class Holds(Protocol):
-    """What these verbs ask of the project that inherits them."""
-
-    clock: Clock
-    ids: IdMaker
-
-    @property
-    def recipe(self) -> Recipe:
-        """The project's recipe."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The project's store."""
-        ...
+class Holds(OpenProject, Protocol):
+    """What these verbs ask beside."""
 
     @property
     def prover(self) -> Prover:
@@ -54,7 +40,7 @@ class TrialVerbs:
         return [self.prover.standing(trial) for trial in found]
 
     def trial(self: Holds, trial_id: str) -> Standing:
-        """One trial as it stands, or stood when it ended; raises NotFound."""
+        """One trial as it stands by all its audits, later ones than its end included; raises NotFound."""
         return self.prover.standing(self.store.trials.get(trial_id))
 
     def stop_trial(self: Holds, trial_id: str, reason: str = "no reason given.") -> Trial:

@@ -1,0 +1,1 @@
+"""A new, renamed or merged label: the heads that know it, judged and released in seconds."""

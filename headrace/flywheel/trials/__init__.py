@@ -1,0 +1,1 @@
+"""A challenger beside the champion on the rows that come in, and the watch after a release."""
