@@ -20,3 +20,12 @@ def duration(text: str, field: str) -> timedelta:
         said = f"{text!r} is no time from a minute to a year."
         raise InputError(said, field=field, cure="Write 30m, 1h or 1d.")
     return timedelta(seconds=seconds)
+
+
+def in_words(every: timedelta) -> str:
+    """A duration as it was typed, in the largest unit that it fills: 90m, 1h, 7d."""
+    minutes = int(every.total_seconds()) // 60
+    for unit in ("d", "h"):
+        if minutes * 60 % _UNITS[unit] == 0:
+            return f"{minutes * 60 // _UNITS[unit]}{unit}"
+    return f"{minutes}m"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
+from headrace.cli.durations import in_words
 from headrace.project import Project
 from headrace.web.assembly import assembled
 from headrace.web.logs import logger
@@ -36,9 +37,11 @@ def serve(
 
         def ready(url: str) -> None:
             channels = len(project.recipe.channels)
-            note(f"Serving {channels} channels at {url}; its page: {url}/docs; end with Ctrl-C.")
+            note(
+                f"Serving {channels} channel{'' if channels == 1 else 's'} at {url}; its page: {url}/docs; end with Ctrl-C."
+            )
             if runner is not None:
-                note(f"A turn every {every}: see headrace status.")
+                note(f"A turn every {in_words(every)}: see headrace status.")
                 runner.start()
 
         _serve(project, where, at, workers or settings.workers, ready)

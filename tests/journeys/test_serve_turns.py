@@ -70,7 +70,7 @@ def test_it_turns_once_beside_two_workers_and_ends_with_them(project: Project) -
         process.wait(30)
         reader.join()
     assert process.returncode == 0
-    assert "A turn every 1:00:00: see headrace status." in "".join(said)
+    assert "A turn every 1h: see headrace status." in "".join(said)
     lines = [json.loads(line) for line in said if line.startswith('{"') and '"event": "turn"' in line]
     assert [line["said"] for line in lines] == [turns.last.sentence]
     assert 3000 < lines[0]["again_in"] <= 3600
@@ -103,7 +103,7 @@ def test_with_one_process_the_turns_begin_when_it_listens_and_end_before_it_says
     assert [line.partition(":")[0] for line in told] == [
         "turns every 1",
         "Serving 2 channels at http",
-        "A turn every 1",
+        "A turn every 1h",
         "turns begin",
         "turns end",
         "Stopped. Nothing acknowledged is lost.",
