@@ -37,9 +37,8 @@ def serve(
 
         def ready(url: str) -> None:
             channels = len(project.recipe.channels)
-            note(
-                f"Serving {channels} channel{'' if channels == 1 else 's'} at {url}; its page: {url}/docs; end with Ctrl-C."
-            )
+            served = f"{channels} channel{'' if channels == 1 else 's'}"
+            note(f"Serving {served} at {url}; its page: {url}/docs; end with Ctrl-C.")
             if runner is not None:
                 note(f"A turn every {in_words(every)}: see headrace status.")
                 runner.start()
