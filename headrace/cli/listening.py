@@ -39,7 +39,7 @@ def serve(
             channels = len(project.recipe.channels)
             served = f"{channels} channel{'' if channels == 1 else 's'}"
             note(f"Serving {served} at {url}; its page: {url}/docs; end with Ctrl-C.")
-            if runner is not None:
+            if every is not None and runner is not None:
                 note(f"A turn every {in_words(every)}: see headrace status.")
                 runner.start()
 
