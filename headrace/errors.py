@@ -8,7 +8,8 @@ HeadraceError                 what happened, where, and the cure
 |-- MissingExtra              a verb needs packages that are not installed
 |-- StoreError                the store cannot be read or written
 |   |-- StoreFull             no space is left, or a size limit was hit
-|   +-- StoreBusy             another process holds the store or the turn
+|   +-- StoreBusy             another process holds the store
+|       +-- AlreadyRunning    another process does the same work
 |-- ArtifactError             a file of an adapter or graph is missing, damaged or foreign
 |-- TrainingError             examples from which nothing can be learned
 |-- NotServed                 no adapter answers for this (task, channel) yet
@@ -105,7 +106,11 @@ class StoreFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another process holds the store or the turn."""
+    """Another process holds the store."""
+
+
+class AlreadyRunning(StoreBusy):
+    """Another process does the same work, which only one may do; nothing was begun."""
 
 
 class ArtifactError(HeadraceError):

@@ -14,7 +14,11 @@ from typing import Any
 
 from headrace.errors import MissingExtra, NotFound
 
-FOLDERS = {"connectors": "headrace.data.connectors", "methods": "headrace.models.methods"}
+FOLDERS = {
+    "connectors": "headrace.data.connectors",
+    "methods": "headrace.models.methods",
+    "formats": "headrace.knowledge.formats",
+}
 
 
 def names(kind: str) -> list[str]:

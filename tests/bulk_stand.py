@@ -15,9 +15,10 @@ from typing import Any
 
 from zygote import Say
 
+from headrace.data.progress import Progress
 from headrace.errors import NotFound, NotServed
 from headrace.serving.answerer import Given
-from headrace.serving.bulk import Progress, Written, chunks
+from headrace.serving.bulk import Written, chunks
 from headrace.serving.bulk.run import Bulk
 from headrace.serving.engine import Ask
 

@@ -5,6 +5,9 @@ grows: a clock that jumps ahead opens that day's quota early, and once only; one
 earlier day's count as it left it. The count is one process's. Where several share a store, the transaction
 that stores an answer holds it to the shared count, so that no quota is passed; `shared` then tells this
 process what the others have asked, so that it refuses the next question by itself.
+
+A day's quota lasts a minute at least (`LASTS`): a channel that asks faster waits, so that a quota spent at full
+speed is not felt by the others (a token bucket: Turner 1986). That is each process's own, and forgotten with it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from typing import Protocol
 from headrace.errors import QuotaSpent
 from headrace.records import Clock, utc_now
 
+LASTS = 60.0
+"""Seconds that a day's quota lasts at least."""
+AT_ONCE = 32
+"""Questions that may come at one moment; where a second's worth of the quota is more, so many."""
 _DAYS_KEPT = 3
 
 
@@ -40,6 +47,21 @@ class Taken:
     quota: int | None = None
 
 
+@dataclass(slots=True)
+class _Pace:
+    """Questions that a channel had `left` to ask at once at that moment; below 0 where it asked in advance."""
+
+    left: float
+    at: datetime
+
+    def wait(self, quota: int, now: datetime) -> int:
+        """Seconds, rounded up, until a question may come; 0 where it may now. A clock set back gives nothing."""
+        rate = quota / LASTS
+        passed = max(0.0, (now - self.at).total_seconds())
+        self.left, self.at = min(max(AT_ONCE, rate), self.left + passed * rate), now
+        return 0 if self.left >= 1 else max(1, math.ceil((1 - self.left) / rate))
+
+
 class Quotas:
     """Takes questions from quotas; `quota_of` says a channel's, None being no limit. Safe from threads."""
 
@@ -49,10 +71,14 @@ class Quotas:
         self._usage, self._quota_of, self._clock = usage, quota_of, clock
         self._counts: dict[tuple[str, str], int] = {}
         self._stored: dict[tuple[str, str], int] = {}
+        self._paces: dict[str, _Pace] = {}
         self._lock = threading.Lock()
 
     def take(self, channel: str, questions: int) -> Taken:
-        """Take `questions` from today's quota, all or none; raises QuotaSpent."""
+        """Take `questions` from today's quota, all or none; raises QuotaSpent.
+
+        One request may hold any number, in advance of the pace: those after it then wait for so much longer.
+        """
         now = self._clock().astimezone(UTC)
         quota = self._quota_of(channel)
         taken = Taken(channel, now.date().isoformat(), questions, quota)
@@ -62,6 +88,11 @@ class Quotas:
             asked = self._count(channel, taken.day)
             if asked + questions > quota:
                 raise spent(taken, asked, now)
+            pace = self._paces.get(channel) or _Pace(math.inf, now)
+            if wait := pace.wait(quota, now):
+                raise _too_fast(taken, wait)
+            pace.left -= questions
+            self._paces[channel] = pace
             self._counts[channel, taken.day] = asked + questions
         return taken
 
@@ -69,6 +100,8 @@ class Quotas:
         """Undo a `take` whose questions were not answered."""
         place = (taken.channel, taken.day)
         with self._lock:
+            if taken.channel in self._paces:
+                self._paces[taken.channel].left += taken.questions
             if place in self._counts:
                 self._counts[place] = max(self._counts[place] - taken.questions, self._stored.get(place, 0))
 
@@ -100,5 +133,13 @@ def spent(taken: Taken, asked: int, now: datetime) -> QuotaSpent:
     return QuotaSpent(
         f"{taken.channel} has asked {asked} of its {taken.quota} questions of today, and {taken.questions} more"
         " are too many.",
+        retry_after=wait,
+    )
+
+
+def _too_fast(taken: Taken, wait: int) -> QuotaSpent:
+    return QuotaSpent(
+        f"{taken.channel} asks faster than its {taken.quota} questions of a day may be spent, which is within"
+        f" {LASTS:.0f} seconds.",
         retry_after=wait,
     )

@@ -16,6 +16,7 @@ from headrace.cli.session import load, session, the_pair
 from headrace.errors import Conflict, InputError, StoreError
 
 PANEL = "Look and keep"
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 verbs = typer.Typer()
 
 
@@ -64,7 +65,7 @@ def history(
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Up to this moment, and what served then: 2026-03-01T12:00, in UTC."
+            metavar="TIME", help="What served at this moment, and nothing else: 2026-03-01T12:00, in UTC."
         ),
     ] = None,
     verify: Annotated[
@@ -81,7 +82,7 @@ def history(
 ) -> None:
     """Tell the past: releases, refusals, rollbacks and turns.
 
-    With a moment: what served whom then, since when, by which evidence, trained from which rows.
+    With a moment only what served whom then, since when, by which evidence, trained from which rows.
 
     Example:
 
@@ -93,30 +94,39 @@ def history(
     if verify or head is not None:
         _verify(ctx, head, as_json)
         return
-    moment = None if at is None else moment_of(at)
+    if at is not None:
+        _served(ctx, task, channel, moment_of(at), as_json)
+        return
     with session(ctx).project() as project:
-        lines = project.history(task=task, channel=channel, at=moment)
-        served = [] if moment is None else project.served(task=task, channel=channel, at=moment)
-    told = [line.to_json() for line in lines]
+        lines = project.history(task=task, channel=channel)
     if as_json:
-        then = {"at": moment.isoformat(), "served": [o.to_json() for o in served]} if moment else {}
-        show_json({**then, "lines": told} if moment else told)
+        show_json([line.to_json() for line in lines])
         return
     for line in lines:
         pair = "/".join(part for part in (line.task, line.channel) if part)
-        said = (f"{line.at:%Y-%m-%d %H:%M:%S}", f"{line.kind:<8}", pair, line.message)
+        said = (f"{line.at:{_SECONDS}}", f"{line.kind:<8}", pair, line.message)
         say("  ".join(part for part in said if part))
     if not lines:
         say("Nothing has happened yet.")
-    if served:
-        say(f"Served at {moment:%Y-%m-%d %H:%M:%S} UTC:")
+
+
+def _served(ctx: typer.Context, task: str | None, channel: str | None, at: datetime, as_json: bool) -> None:
+    with session(ctx).project() as project:
+        served = project.served(task=task, channel=channel, at=at)
+    if as_json:
+        show_json({"at": at.isoformat(), "served": [one.to_json() for one in served]})
+        return
+    say(f"Served at {at:{_SECONDS}} UTC:" if served else f"Nothing served at {at:{_SECONDS}} UTC.")
     for one in served:
         taught = one.taught.sentence if one.taught else "its list of rows is not there"
         own = "its own" if one.own else "shared"
-        say(
-            f"  {one.task}/{one.channel}  {one.adapter} ({own}) since {one.since:%Y-%m-%d %H:%M:%S}, {taught}."
-        )
+        say(f"  {one.task}/{one.channel}  {one.adapter} ({own}) since {one.since:{_SECONDS}}, {taught}.")
         say(f"    {one.evidence}")
+    if served and served[0].set_back is not None:
+        say(
+            f"The clock was set back: it had said {served[0].set_back:{_SECONDS}} before, so this moment came"
+            " more than once. The above served when it came for the last time."
+        )
 
 
 def _verify(ctx: typer.Context, head: str | None, as_json: bool) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
+from headrace.data.progress import Progress
 from headrace.flywheel import PairTurn, Turn
 from headrace.reports.figures import ChannelFigures, JudgedFigures, Serves, Step, TurnFigures
 from headrace.reports.status import PairStatus
-
-Progress = Callable[[str, int, int], None]
 
 
 class Stopwatch:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from headrace.data.progress import Progress
 from headrace.demo import banking, helpdesk, recipe, reviews
-from headrace.demo.figures import Progress, Stopwatch, turn_figures
+from headrace.demo.figures import Stopwatch, turn_figures
 from headrace.demo.lesson import Lesson, teach
 from headrace.demo.questions import Material
 from headrace.demo.server import serving

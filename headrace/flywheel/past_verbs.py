@@ -17,7 +17,11 @@ class PastVerbs:
     def served(
         self: OpenProject, *, task: str | None = None, channel: str | None = None, at: datetime | None = None
     ) -> list[Served]:
-        """What serves each (task, channel), or did at a moment: by what evidence, trained from what rows."""
+        """What serves each (task, channel), or did at a moment: by what evidence, trained from what rows.
+
+        Where the clock was set back the moment came more than once; the answer is for the last time and says so
+        (`set_back`).
+        """
         return served(self.store, task, channel, at, rows=True)
 
     def verify_history(self: OpenProject, head: str | None = None) -> Verified:

@@ -16,6 +16,7 @@ from typing import Any
 
 from headrace.data.clean import Cleaned, clean
 from headrace.data.corrections import Absorbed, absorb_feedback
+from headrace.data.progress import Progress
 from headrace.errors import TrainingError
 from headrace.evaluation.drift import Floats
 from headrace.evaluation.judgement import Judgement
@@ -24,7 +25,7 @@ from headrace.flywheel.judging.deciding import decide_first, decide_served
 from headrace.flywheel.judging.heldout import retire
 from headrace.flywheel.reporting.telling import LEARNING, Telling, Works, begin, failed
 from headrace.flywheel.training.beginning import beginning
-from headrace.flywheel.training.trainer import Progress, Trainer
+from headrace.flywheel.training.trainer import Trainer
 from headrace.flywheel.trials.carry_out import carry_out
 from headrace.flywheel.trials.prover import Prover
 from headrace.recipe import Recipe
@@ -90,7 +91,7 @@ class Flywheel:
         self._bench = Bench(store, recipe, engine, clock=clock, progress=self._report_progress)
 
     def turn(self) -> Turn:
-        """One turn over every task, told and stored; raises StoreBusy where another is running."""
+        """One turn over every task, told and stored; raises AlreadyRunning where one is under way."""
         with only_one(self.store.database, self.folder, "turn"):
             try:
                 made, report = self._turn()

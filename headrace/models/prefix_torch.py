@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headrace.data.progress import Progress
 from headrace.models.base import BaseFolder, tokenise
 from headrace.models.delta import Delta
 from headrace.models.encoder_torch import Encoder, factors_of, fast_device, fast_dtype, mean_pool
@@ -34,7 +35,6 @@ ROWS = ((24, 32), (48, 16), (96, 8), (512, 4))
 """Up to this length, so many rows a batch: products stay large, and rare lengths bring few dummies."""
 _KEY = np.dtype([("digest", "S32"), ("tokens", "<u4")])
 Ids = NDArray[np.int32]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass

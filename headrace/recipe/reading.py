@@ -178,6 +178,34 @@ def _references(tree: Mapping[str, Any]) -> Iterator[_Mistake]:
                 yield _Mistake(
                     ("sources", name, key), f"there is no {key} {value!r}. {nearest(value, known)}"
                 )
+    yield from _support_references(tree, tasks, channels)
+    for name, found in _entries(tree, "knowledge").items():
+        channel = found.get("channel") if isinstance(found, Mapping) else None
+        if isinstance(channel, str) and channel not in channels:
+            yield _Mistake(
+                ("knowledge", name, "channel"),
+                f"there is no channel {channel!r}. {nearest(channel, channels)}",
+            )
+
+
+def _support_references(
+    tree: Mapping[str, Any], tasks: Mapping[str, Any], channels: Mapping[str, Any]
+) -> Iterator[_Mistake]:
+    support = _entries(tree, "support")
+    listed = support.get("channels")
+    named = list(enumerate(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else []
+    targets = support.get("targets")
+    named += [(name, name) for name in targets] if isinstance(targets, Mapping) else []
+    for at, channel in named:
+        if channel not in channels:
+            key = "channels" if isinstance(at, int) else "targets"
+            yield _Mistake(
+                ("support", key, at), f"there is no channel {channel!r}. {nearest(channel, channels)}"
+            )
+    for key in ("intent", "sentiment", "search"):
+        task = support.get(key)
+        if isinstance(task, str) and task not in tasks:
+            yield _Mistake(("support", key), f"there is no task {task!r}. {nearest(task, tasks)}")
 
 
 def _plugin_options(tree: Mapping[str, Any]) -> Iterator[_Mistake]:
@@ -186,6 +214,11 @@ def _plugin_options(tree: Mapping[str, Any]) -> Iterator[_Mistake]:
             connector = source.get("connector", "files")
             yield from _options(
                 "connectors", connector, source.get("options"), ("sources", name), "connector"
+            )
+    for name, found in _entries(tree, "knowledge").items():
+        if isinstance(found, Mapping) and "format" in found:
+            yield from _options(
+                "formats", found["format"], found.get("options"), ("knowledge", name), "format"
             )
     train = tree.get("train")
     if isinstance(train, Mapping) and train.get("method", "auto") != "auto":

@@ -24,7 +24,9 @@ class Section(BaseModel):
 class TaskRecipe(Section):
     """What is asked of the model."""
 
-    kind: Literal["classify"] = "classify"
+    kind: Literal["classify", "embed"] = Field(
+        default="classify", description="embed finds the passage that answers a text"
+    )
     base: str = "all-MiniLM-L6-v2"
     labels: tuple[str, ...] = ()
     longest: int = Field(default=128, ge=8, le=512, description="tokens read of a text")
@@ -42,6 +44,9 @@ class ChannelRecipe(Section):
     owner: str = ""
     daily_quota: int | None = Field(default=None, ge=1)
     share: bool = Field(True, description="its examples may train the shared adapter")
+    origins: tuple[str, ...] = Field(
+        default=(), description="web pages that may use its public keys, as https://shop.example"
+    )
 
 
 class SourceRecipe(Section):
@@ -145,7 +150,7 @@ class AlertRecipe(Section):
     """Who is told of a release, a rollback or a turn that failed."""
 
     to: tuple[str, ...] = Field(default=(), description="addresses as apprise writes them")
-    on: tuple[Literal["release", "refusal", "rollback", "failure", "drift"], ...] = (
+    on: tuple[Literal["release", "refusal", "rollback", "failure", "drift", "ticket"], ...] = (
         "rollback",
         "failure",
         "drift",
@@ -179,6 +184,65 @@ class ServeRecipe(Section):
     )
 
 
+class KnowledgeRecipe(Section):
+    """Where documents come from that answer questions."""
+
+    format: str = Field(description="faq, markdown, html, pdf, site, dify, fastgpt, maxkb, or package:Class")
+    options: dict[str, Any] = Field(default_factory=dict)
+    channel: str | None = Field(default=None, description="the only channel that it answers; None: all")
+    language: str = ""
+
+
+class HoursRecipe(Section):
+    """When persons answer; outside of it a ticket waits and the customer is told so."""
+
+    zone: str = "UTC"
+    open: tuple[str, ...] = Field(default=(), description='as "mon-fri 09:00-18:00"; empty is always')
+
+
+class ModelRecipe(Section):
+    """A language model behind an OpenAI-style endpoint."""
+
+    url: str
+    model: str
+    key: str | None = Field(default=None, description="the environment variable that holds its key")
+    seconds: float = Field(default=30, gt=0)
+    tokens: int = Field(default=256, ge=16, le=4096)
+
+
+class SupportRecipe(Section):
+    """Customer service: who is answered, by what, and how often that may be wrong."""
+
+    channels: tuple[str, ...] = Field(default=(), description="those whose customers are answered")
+    intent: str | None = Field(default=None, description="the task that says what a message wants")
+    sentiment: str | None = Field(default=None, description="the task that says how a customer feels")
+    angry: tuple[str, ...] = Field(default=("negative",), description="its labels that call a person")
+    search: str | None = Field(default=None, description="the task of kind embed that finds passages")
+    target: float = Field(
+        default=0.05, gt=0, lt=1, description="share of what is answered alone that may be wrong"
+    )
+    targets: dict[str, float] = Field(default_factory=dict, description="the same for single channels")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="with which the target is held")
+    audit: float = Field(
+        default=0.02, gt=0, le=1, description="share of messages that a person checks, answered alone or not"
+    )
+    window: int = Field(default=2000, ge=50, description="latest checked answers that count")
+    ask_back: float = Field(
+        default=0.1, ge=0, lt=1, description="below the threshold by this much, the customer is asked"
+    )
+    hours: HoursRecipe = HoursRecipe()
+    webhook: str | None = Field(default=None, description="told of each waiting ticket")
+    writer: ModelRecipe | None = Field(default=None, description="writes answers from passages")
+
+
+class RetentionRecipe(Section):
+    """Days after which what users said is deleted; None keeps it."""
+
+    answers: int | None = Field(default=None, ge=1, description="answers and searches")
+    conversations: int | None = Field(default=None, ge=1, description="closed ones, with their tickets")
+    quarantine: int | None = Field(default=None, ge=1)
+
+
 class Recipe(Section):
     """The whole of headrace.yaml."""
 
@@ -196,6 +260,9 @@ class Recipe(Section):
     alerts: AlertRecipe = AlertRecipe()
     memory: MemoryRecipe = MemoryRecipe()
     serve: ServeRecipe = ServeRecipe()
+    knowledge: dict[Name, KnowledgeRecipe] = Field(default_factory=dict)
+    support: SupportRecipe = SupportRecipe()
+    retention: RetentionRecipe = RetentionRecipe()
 
     def channel(self, name: str) -> Channel:
         """The channel called `name`; NotFound names the nearest."""

@@ -1,7 +1,8 @@
 """How strongly audited answers say that a challenger is better than the champion, at any time.
 
 Both adapters answer the same rows. An audited row counts +1 where the challenger alone is right, -1 where the
-champion alone is, and 0 else, above all where both gave the same answer. The hypothesis to refute is that the
+champion alone is, and 0 else, above all where both gave the same answer. A question that is asked again is no
+new row: whoever hands in audits hands in the first of each question. The hypothesis to refute is that the
 challenger is no better: whatever has been seen so far, the next difference is at most 0 on average.
 
 A bettor against it starts with 1 and stakes the share `bet` of what it has on every difference: it is

@@ -41,7 +41,8 @@ class Served:
     """What served one (task, channel) at a moment; `own` says whether it was the channel's own adapter.
 
     `evidence` is the sentence by which it was released; `taught` what it was trained from, where that is known
-    and was asked for.
+    and was asked for. Where the clock was set back, `set_back` is what it had said before, and the moment that
+    was asked for came more than once: this is what served when it came for the last time.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Served:
     release: str
     evidence: str = ""
     taught: Lessons | None = None
+    set_back: datetime | None = None
 
     def to_json(self) -> dict[str, object]:
         """A JSON object."""
@@ -59,7 +61,8 @@ class Served:
             name: getattr(self, name) for name in ("task", "channel", "adapter", "own", "release", "evidence")
         }
         taught = None if self.taught is None else self.taught.to_json()
-        return {**said, "since": self.since.isoformat(), "taught": taught}
+        back = None if self.set_back is None else self.set_back.isoformat()
+        return {**said, "since": self.since.isoformat(), "taught": taught, "set_back": back}
 
 
 def history(
@@ -82,12 +85,16 @@ def served(
     *,
     rows: bool = False,
 ) -> list[Served]:
-    """What serves each (task, channel), or served it at the moment `at`; with `rows`, what taught it too."""
+    """What serves each (task, channel), or served it at the moment `at`; with `rows`, what taught it too.
+
+    The order of releases decides, not what the clock said: see `History.serving`.
+    """
     releases = [
         r for r in store.history.serving(at) if task in (None, r.task) and channel in (None, r.channel)
     ]
     adapters = {name: store.history.adapter(name) for name in {release.adapter for release in releases}}
     taught = {name: lessons(store, adapter) for name, adapter in adapters.items()} if rows else {}
+    set_back = None if at is None else store.history.set_back(at)
     return [
         Served(
             r.task,
@@ -98,6 +105,7 @@ def served(
             r.id,
             _release(r).message,
             taught.get(r.adapter),
+            set_back,
         )
         for r in releases
     ]

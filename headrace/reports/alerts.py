@@ -1,4 +1,4 @@
-"""Telling somebody: one message a turn, to the addresses of the recipe, through apprise (headrace[alerts]).
+"""Telling somebody: one message a turn, and one at once where a watch takes a release back, to the addresses of the recipe, through apprise (headrace[alerts]).
 
 An alert that cannot be sent is logged and fails nothing. Addresses hold passwords: messages and logs name them
 by their number and service alone. What users wrote is not sent.
@@ -7,6 +7,7 @@ by their number and service alone. What users wrote is not sent.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ Kind = Literal["release", "refusal", "rollback", "failure", "drift"]
 
 LONGEST = 20  # lines of a message; the rest is counted
 _LOG = logging.getLogger(__name__)
+_ONE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class News:
 
 
 def news(report: TurnReport) -> list[News]:
-    """What a turn has to tell; of drift only what the turn before has not told."""
-    told = [News("rollback", one.sentence) for one in report.rolled_back]
+    """What a turn has to tell; of drift only what the turn before has not told, of rollbacks those by hand."""
+    told = [News("rollback", one.sentence) for one in report.rolled_back if not one.watched]
     for one in report.decided:
         kind: Kind | None = _KINDS.get(one.outcome)
         if kind is not None:
@@ -56,6 +58,12 @@ def tell(recipe: Recipe, found: list[News]) -> None:
             why = type(error).__name__
         if why:
             _LOG.warning("alert %d (%s) was not sent: %s", number, service(address), why)
+
+
+def tell_soon(recipe: Recipe, found: list[News]) -> None:
+    """Like `tell`, in a thread of its own: nobody waits for it but the end of the process."""
+    if found and recipe.alerts.to:
+        threading.Thread(target=tell, args=(recipe, found), name="headrace-alert").start()
 
 
 def refuse_unusable(recipe: Recipe) -> None:
@@ -112,11 +120,12 @@ def _opened(address: str) -> Any:
 def _quiet() -> Iterator[None]:
     """Keep what apprise logs out of every log for a while: it may hold parts of an address."""
     theirs = logging.getLogger("apprise")
-    theirs.addFilter(_nothing)
-    try:
-        yield
-    finally:
-        theirs.removeFilter(_nothing)
+    with _ONE:  # one that ends would let another's be heard
+        theirs.addFilter(_nothing)
+        try:
+            yield
+        finally:
+            theirs.removeFilter(_nothing)
 
 
 def _nothing(_record: logging.LogRecord) -> bool:

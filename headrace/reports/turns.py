@@ -69,13 +69,14 @@ class Decided:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """An earlier adapter that serves again since `at`."""
+    """An earlier adapter that serves again since `at`; where a watch took it back, that was told at once."""
 
     task: str
     channel: str
     adapter: str
     at: datetime
     reason: str = ""
+    watched: bool = False
 
     @property
     def sentence(self) -> str:
@@ -199,7 +200,14 @@ def came_in(windows: Windows, since: Marks, until: Marks) -> tuple[CameIn, ...]:
 def rolled_back(releases: Iterable[Release]) -> tuple[RolledBack, ...]:
     """The rollbacks among releases."""
     return tuple(
-        RolledBack(one.task, one.channel, one.adapter, one.at, str(one.evidence.get("reason", "")))
+        RolledBack(
+            one.task,
+            one.channel,
+            one.adapter,
+            one.at,
+            str(one.evidence.get("reason", "")),
+            one.evidence.get("way") == "watch",
+        )
         for one in releases
         if one.kind == "rollback"
     )

@@ -17,11 +17,13 @@ from headrace.store.access import Keys, Turns, TurnState, Usage
 from headrace.store.answers import Answers, Replies, Reply
 from headrace.store.artifacts import Artifacts
 from headrace.store.backup import read_backup, read_recipe, write_backup
+from headrace.store.conversations import Conversations, Tickets
 from headrace.store.database import BUSY_SECONDS, Database
 from headrace.store.examples import Examples
 from headrace.store.failures import disk_errors
 from headrace.store.feedbacks import Feedbacks
 from headrace.store.forgets import Forgets
+from headrace.store.knowledge import Documents, Searches
 from headrace.store.releases import History
 from headrace.store.rows import Added, Cursors, Quarantine, Rows
 from headrace.store.steps import Steps
@@ -52,6 +54,10 @@ class Store:
         self.trials = Trials(database)
         self.shadows = Shadows(database)
         self.salts = Salts(database)
+        self.documents = Documents(database)
+        self.searches = Searches(database)
+        self.conversations = Conversations(database)
+        self.tickets = Tickets(database)
 
     @classmethod
     def open(

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import text
 
-from headrace.errors import StoreBusy
+from headrace.errors import AlreadyRunning
 from headrace.store.database import Database
 from headrace.store.failures import database_errors, disk_errors
 
@@ -19,12 +19,12 @@ _ADVISORY = 7_263_481
 
 @contextmanager
 def only_one(database: Database, folder: Path, work: str) -> Iterator[None]:
-    """Hold the project's lock for `work`; raises StoreBusy at once where another process holds it.
+    """Hold the project's lock for `work`; raises AlreadyRunning at once where another process holds it.
 
     SQLite: flock on a file, which dies with its process. Postgres: an advisory lock of the session, which
     other machines see too. Raises StoreError where the folder or the database cannot be used.
     """
-    busy = StoreBusy(
+    busy = AlreadyRunning(
         f"another {work} is running in this project.", cure="Wait for it to end and run it again."
     )
     with ExitStack() as held:
@@ -39,7 +39,7 @@ def only_one(database: Database, folder: Path, work: str) -> Iterator[None]:
 
 
 @contextmanager
-def _advisory(database: Database, busy: StoreBusy) -> Iterator[None]:
+def _advisory(database: Database, busy: AlreadyRunning) -> Iterator[None]:
     # Each statement its own transaction: one open for a whole turn keeps the server from cleaning up.
     engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
     with ExitStack() as held:

@@ -95,16 +95,30 @@ class History:
     def serving(self, at: datetime | None = None) -> list[Release]:
         """The newest release of every (task, channel), as of `at` where given.
 
+        As of `at` means after the last release, in the order in which they were made, that was written while
+        the clock said `at` or earlier: a clock that was set back said `at` more than once (`set_back`).
         Now, a pair whose adapter was withdrawn because a person was forgotten is served by nothing.
         """
         t, a = tables.releases, tables.adapters
         newest = select(func.max(t.c.seq)).group_by(t.c.task, t.c.channel)
-        newest = newest if at is None else newest.where(t.c.at <= at)
+        newest = newest if at is None else newest.where(t.c.seq <= _until(at))
         query = select(t).where(t.c.seq.in_(newest)).order_by(t.c.task, t.c.channel)
         if at is None:
             query = query.join(a, a.c.id == t.c.adapter).where(a.c.withdrawn.is_(None))
         with self._database.read() as connection:
             return [record(Release, row) for row in connection.execute(query)]
+
+    def set_back(self, at: datetime) -> datetime | None:
+        """What the clock had said already, at most, when it said `at` for the last time; None where not more.
+
+        Releases alone tell: that the clock was set back where nothing was released between is not known.
+        """
+        t = tables.releases
+        with self._database.read() as connection:
+            latest: datetime | None = connection.execute(
+                select(func.max(t.c.at)).where(t.c.seq <= _until(at))
+            ).scalar()
+        return latest if latest is not None and latest > at else None
 
     def current(self) -> list[Release]:
         """What a server that starts must know, in the order in which it was made, whatever the clock said then.
@@ -173,6 +187,11 @@ class History:
         if not found:
             raise NotFound(f"there is no {noun} {wanted!r}.", cure="See: headrace history")
         return record(kind, found[0])
+
+
+def _until(at: datetime) -> Any:
+    """The number of the last release that was written while the clock said `at` or earlier."""
+    return select(func.max(tables.releases.c.seq)).where(tables.releases.c.at <= at).scalar_subquery()
 
 
 _TABLES: dict[type[Any], Table] = {

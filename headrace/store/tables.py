@@ -1,67 +1,80 @@
-"""The tables. Times are UTC, kept as ISO text so that both databases order and return them alike."""
+"""The tables."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-metadata = MetaData()
+from headrace.store.columns import Moment, id_, metadata, moment, pair
+from headrace.store.service_tables import (
+    checks,
+    conversations,
+    deliveries,
+    documents,
+    messages,
+    passages,
+    searches,
+    sessions,
+    tickets,
+    users,
+)
 
-
-def moment(value: datetime) -> str:
-    """A time as it is stored."""
-    return value.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-class Moment(TypeDecorator[datetime]):
-    """A UTC time as ISO 8601 text with microseconds."""
-
-    impl = String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Text of fixed width, so that text order is time order."""
-        return None if value is None else moment(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """The time again, in UTC."""
-        return None if value is None else datetime.fromisoformat(value)
-
-
-def _id() -> Column[str]:
-    return Column("id", String(64), primary_key=True)
-
-
-def _pair(*, channel_null: bool = False) -> list[Column[Any]]:
-    return [
-        Column("task", String(64), nullable=False),
-        Column("channel", String(64), nullable=channel_null),
-    ]
-
+__all__ = [
+    "Moment",
+    "adapters",
+    "answers",
+    "audits",
+    "chain",
+    "chain_salts",
+    "checks",
+    "conversations",
+    "cursors",
+    "deliveries",
+    "documents",
+    "events",
+    "examples",
+    "feedback",
+    "forgets",
+    "keys",
+    "masked",
+    "messages",
+    "metadata",
+    "moment",
+    "passages",
+    "quarantine",
+    "releases",
+    "replies",
+    "reports",
+    "rows",
+    "salts",
+    "searches",
+    "sessions",
+    "shadows",
+    "steps",
+    "tickets",
+    "trials",
+    "turns",
+    "usage",
+    "users",
+]
 
 rows = Table(
     "rows",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    *_pair(),
+    *pair(),
     Column("source", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("label", Text),
@@ -90,7 +103,7 @@ quarantine = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    *_pair(),
+    *pair(),
     Column("source", Text, nullable=False),
     Column("place", Text, nullable=False),
     Column("content", Text, nullable=False),
@@ -109,7 +122,7 @@ examples = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    *_pair(),
+    *pair(),
     Column("text", Text, nullable=False),
     Column("text_key", String(64), nullable=False, index=True),
     Column("label", Text, nullable=False),
@@ -134,8 +147,8 @@ cursors = Table(
 adapters = Table(
     "adapters",
     metadata,
-    _id(),
-    *_pair(channel_null=True),
+    id_(),
+    *pair(channel_null=True),
     Column("base", Text, nullable=False),
     Column("labels", JSON, nullable=False),
     Column("files", JSON, nullable=False),
@@ -150,9 +163,9 @@ adapters = Table(
 reports = Table(
     "reports",
     metadata,
-    _id(),
+    id_(),
     Column("adapter", String(64), ForeignKey("adapters.id"), nullable=False),
-    *_pair(),
+    *pair(),
     Column("figures", JSON, nullable=False),
     Column("at", Moment, nullable=False),
 )
@@ -162,7 +175,7 @@ releases = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    *_pair(),
+    *pair(),
     Column("adapter", String(64), ForeignKey("adapters.id"), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("previous", String(64)),
@@ -187,8 +200,8 @@ events = Table(
 answers = Table(
     "answers",
     metadata,
-    _id(),
-    *_pair(),
+    id_(),
+    *pair(),
     Column("text", Text, nullable=False),
     Column("label", Text, nullable=False),
     Column("confidence", Float, nullable=False),
@@ -205,7 +218,7 @@ feedback = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
     Column("answer", String(64), ForeignKey("answers.id"), nullable=False),
-    *_pair(),
+    *pair(),
     Column("text", Text, nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("label", Text),
@@ -231,7 +244,7 @@ trials = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", String(64), nullable=False, unique=True),
-    *_pair(),
+    *pair(),
     *[
         Column(name, String(64), ForeignKey("adapters.id"), nullable=False)
         for name in ("champion", "challenger")
@@ -333,12 +346,13 @@ replies = Table(
 keys = Table(
     "keys",
     metadata,
-    _id(),
+    id_(),
     Column("channel", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("hint", String(32), nullable=False),
     Column("created", Moment, nullable=False),
     Column("revoked", Moment),
+    Column("kind", String(16), nullable=False, server_default="secret"),
     UniqueConstraint("digest", name="keys_digest"),
 )
 
@@ -353,7 +367,7 @@ usage = Table(
 turns = Table(
     "turns",
     metadata,
-    _id(),
+    id_(),
     Column("state", JSON, nullable=False),
     Column("started", Moment, nullable=False),
     Column("finished", Moment),

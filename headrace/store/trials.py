@@ -22,13 +22,15 @@ PERSONS = "persons"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An audited row of a trial: who said what, and what was right, in the order of the audits."""
+    """An audited row of a trial: what was asked, who said what, and what was right, in the order of the audits."""
 
     seq: int
+    text: str
     shadow: Shadow
     sent_by: str
     sent: str
     right: str
+    at: datetime
 
 
 class Volunteered(NamedTuple):
@@ -234,6 +236,8 @@ class Shadows:
                 s,
                 j.c.seq.label("audit"),
                 j.c.label.label("right"),
+                j.c.at.label("audited"),
+                a.c.text.label("asked"),
                 a.c.adapter.label("sent_by"),
                 a.c.label.label("sent"),
             )
@@ -244,7 +248,9 @@ class Shadows:
         )
         with self._database.read() as connection:
             return [
-                Judged(row.audit, record(Shadow, row), row.sent_by, row.sent, row.right)
+                Judged(
+                    row.audit, row.asked, record(Shadow, row), row.sent_by, row.sent, row.right, row.audited
+                )
                 for row in connection.execute(query)
             ]
 

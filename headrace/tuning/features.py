@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.data.progress import Progress
 from headrace.models.base import resolve
-from headrace.models.prefix_torch import Prefix, Progress
+from headrace.models.prefix_torch import Prefix
 from headrace.recipe import TaskRecipe
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.data.progress import Progress as Progress
+from headrace.data.progress import Progress
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.delta import CONFIG_FILE, Delta
 from headrace.models.joint import losses

@@ -206,7 +206,7 @@ class Service:
         person: str | None = None,
     ) -> asyncio.Future[Kept]:
         """Like `answer` for one text that is not long, without a coroutine; raises what can be said at once."""
-        return self._ask(channel, task, [text], self._masked(channel.name, [text]), render, None, person)
+        return self._ask(channel, task, [text], None, render, None, person)
 
     async def feedback(
         self,
@@ -259,24 +259,28 @@ class Service:
         channel: Channel,
         task: str | None,
         texts: Sequence[str],
-        masked: Sequence[str],
+        masked: Sequence[str] | None,
         render: Callable[[Sequence[Given]], str],
         claim: Claim | None,
         person: str | None,
     ) -> asyncio.Future[Kept]:
-        """Ask the batcher, whose thread hands the answers to the writer, which ends our future."""
+        """Ask the batcher, whose thread hands the answers to the writer, which ends our future.
+
+        Texts that are not `masked` yet are, once the quota allows them: a refusal costs no more than it must.
+        """
         loop = asyncio.get_running_loop()
         task = _task(channel, task)
         taken = self._quotas.take(channel.name, len(texts))
         future: asyncio.Future[Kept] = loop.create_future()
-        who = None if person is None else pseudonym(person, self._salt)
-        ids = [self._ids("ans") for _ in texts]
-        question = Question(channel.name, task, masked, ids, who, taken, claim, render)
-        asks = [
-            Ask(task, channel.name, text, who or stored, name)
-            for text, stored, name in zip(texts, masked, ids, strict=True)
-        ]
         try:
+            masked = self._masked(channel.name, texts) if masked is None else masked
+            who = None if person is None else pseudonym(person, self._salt)
+            ids = [self._ids("ans") for _ in texts]
+            question = Question(channel.name, task, masked, ids, who, taken, claim, render)
+            asks = [
+                Ask(task, channel.name, text, who or stored, name)
+                for text, stored, name in zip(texts, masked, ids, strict=True)
+            ]
             call = self._with.batcher.post(asks, partial(self._scored, question, future))
         except BaseException:
             self._quotas.give_back(taken)

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import HeadraceError, StoreBusy
+from headrace.errors import AlreadyRunning, HeadraceError
 from headrace.project import Project
 
 NICE = 10
@@ -44,7 +44,7 @@ def turned(folder: Path) -> tuple[dict[str, Any], int]:
         return {"turn": report and report.turn, "said": report and report.sentence}, 0
     except KeyboardInterrupt:
         return {"stopped": True}, 130
-    except StoreBusy as error:
+    except AlreadyRunning as error:
         return {"busy": error.message}, error.exit_code
     except HeadraceError as error:
         return {"failed": error.message, "untold": untold}, error.exit_code

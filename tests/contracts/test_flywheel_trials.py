@@ -166,6 +166,44 @@ def test_only_drawn_answers_that_differ_can_be_audited_and_once(sqlite_store: St
         stand.prover.audit(differs.id, "b", "owner")
 
 
+def test_a_question_counts_once_however_often_it_is_asked(sqlite_store: Store) -> None:
+    stand = begun(sqlite_store)
+    worse(stand, "old", ["where is it", "Where  is it", "other"])
+    stand.life(["where is it"] * 30)
+    said = stand.life(["Where  is it"])
+    assert said[0] == "This question was judged in this trial before: its first audit counts."
+    (found,) = stand.prover.standings()
+    assert (found.rows.differ, found.audits.judged, found.audits.wins) == (31, 1, 1)
+    assert len(sqlite_store.shadows.judged(found.trial.id)) == 31, "kept all the same"
+    stand.life(["other"])
+    assert stand.prover.standings()[0].audits.wins == 2
+
+
+def test_the_watch_takes_a_question_once_too(sqlite_store: Store) -> None:
+    stand = TrialStand(sqlite_store, QUICK.replace("watch: 0.5", "watch: 1.0"))
+    stand.release(stand.adapter("old"))
+    stand.release(stand.adapter("new"))
+    stand.life(worse(stand, "new", ["the same"]) * 100)
+    assert stand.serving() == "new"
+    stand.life(worse(stand, "new", texts("new is wrong", 40)))
+    assert stand.serving() == "old"
+
+
+def test_an_audit_after_the_end_of_its_trial_is_kept_and_counts_for_nothing_in_it(
+    sqlite_store: Store,
+) -> None:
+    stand = begun(sqlite_store)
+    first, late = stand.ask_all(worse(stand, "new", ["differs", "differs, too"]))
+    stand.prover.audit(first.id, "a", "owner")
+    (trial,) = stand.open()
+    stand.prover.stop(trial.id, "to see")
+    (said,) = stand.prover.audit(late.id, "a", "owner")
+    assert said.startswith("Kept; the trial that drew this answer has ended")
+    assert len(sqlite_store.shadows.judged(trial.id)) == 2
+    ended = sqlite_store.trials.get(trial.id)
+    assert stand.prover.standing(ended).audits.losses == 1
+
+
 def test_a_damaged_challenger_is_stopped_and_the_champion_goes_on(sqlite_store: Store) -> None:
     stand = begun(sqlite_store)
     (trial,) = stand.open()

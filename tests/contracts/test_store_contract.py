@@ -89,6 +89,25 @@ def test_serving_is_the_newest_release_and_the_past_can_be_asked(store: Store) -
         store.history.adapter("adp_9")
 
 
+def test_what_served_at_a_moment_goes_by_the_order_of_releases_where_the_clock_was_set_back(
+    store: Store,
+) -> None:
+    ahead = NOW + timedelta(days=900)
+    said = [(NOW, "shop"), (ahead, "shop"), (NOW + timedelta(minutes=10), "forum")]
+    made = [
+        Release(f"rel_{number}", "mood", channel, "adp_1", at, {})
+        for number, (at, channel) in enumerate(said, start=1)
+    ]
+    store.history.add(adapter(), *made)
+    then = NOW + timedelta(minutes=30)
+    assert [one.id for one in store.history.serving(at=then)] == ["rel_3", "rel_2"]
+    assert store.history.set_back(then) == ahead
+    assert [one.id for one in store.history.serving(at=NOW)] == ["rel_1"]
+    assert store.history.set_back(NOW) is store.history.set_back(ahead) is None
+    assert store.history.serving(at=NOW - timedelta(1)) == []
+    assert store.history.set_back(NOW - timedelta(1)) is None
+
+
 def test_an_answer_of_another_channel_reads_like_one_that_nobody_has(store: Store) -> None:
     store.answers.add([answer()])
     assert store.answers.get("ans_1", channel="shop") == answer()

@@ -21,6 +21,7 @@ from headrace.errors import InputError, MissingExtra, StoreBusy
 from headrace.project import Project
 from headrace.recipe import parse
 from headrace.store import planned
+from headrace.store.lock import only_one
 from headrace.web.logs import logger
 from headrace.web.schedule import Schedule
 from headrace.web.turning import turned
@@ -129,6 +130,22 @@ def test_a_turn_is_a_process_that_says_how_it_ended(tmp_path: Path, monkeypatch:
     assert run("import time; time.sleep(60)", stop) == {"stopped": True}
     assert time.monotonic() - began < 10
     assert len(told) == 1, "to be stopped is no failure"
+
+
+def test_a_store_that_is_busy_in_the_middle_is_a_failure_and_another_turn_is_none(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with only_one(project.store.database, project.folder, "turn"):
+        told, code = turned(project.folder)
+    assert ("another turn is running" in told["busy"], code) == (True, 4)
+
+    def busy(*_: object, **__: object) -> None:
+        raise StoreBusy("another process is writing to the store.")
+
+    monkeypatch.setattr("headrace.flywheel.turn.clean", busy)
+    told, code = turned(project.folder)
+    assert told == {"failed": "another process is writing to the store.", "untold": False}
+    assert code == 4
 
 
 def test_it_is_refused_at_the_start_without_training_or_with_alerts_that_cannot_be_sent(

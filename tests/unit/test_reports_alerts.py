@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
 from stub_apprise import StubApprise
+from trial_stand import QUICK, TrialStand, texts
 from turn_sample import sample
 
 from headrace.errors import InputError, MissingExtra, RecipeError
 from headrace.recipe import Recipe, parse
 from headrace.reports.alerts import LONGEST, News, news, refuse_unusable, service, tell
+from headrace.reports.turns import rolled_back
+from headrace.store import Store
+from headrace.store.windows import Windows
 
 SECRET = "s3cr3t-token"
 MAIL = f"mailto://user:{SECRET}@example.org"
@@ -55,6 +60,30 @@ def test_nothing_is_sent_where_nobody_wants_it_and_an_old_drift_is_not_told_agai
     report = sample("website")
     told = replace(report, inputs=tuple(replace(one, new=False) for one in report.inputs))
     assert [[one.kind for one in news(of)].count("drift") for of in (report, told)] == [3, 2]
+
+
+def test_a_release_that_the_watch_takes_back_is_told_at_once_and_once(
+    apprise: StubApprise, sqlite_store: Store
+) -> None:
+    stand = TrialStand(sqlite_store, QUICK.replace("watch: 0.5", "watch: 1.0"))
+    stand.prover.recipe = stand.prover.recipe.model_copy(update={"alerts": recipe(MAIL).alerts})
+    stand.release(stand.adapter("old"))
+    stand.release(stand.adapter("new"))
+    before = Windows(sqlite_store.database).marks()
+    wrong = texts("new is wrong", 60)
+    stand.says |= {("new", text): "b" for text in wrong}
+    stand.life(wrong)
+    assert stand.serving() == "old"
+    for thread in threading.enumerate():
+        if thread.name == "headrace-alert":
+            thread.join()
+    ((address, title, body),) = apprise.sent
+    assert (address, title) == (MAIL, "Headrace p: rollback")
+    assert body.startswith("intent/shop: Taken back: it became worse than the adapter before it;")
+    back = rolled_back(Windows(sqlite_store.database).releases(before))
+    assert [one.watched for one in back] == [True]
+    report = replace(sample(), rolled_back=(*sample().rolled_back, *back))
+    assert [one.line for one in news(report) if one.kind == "rollback"] == [sample().rolled_back[0].sentence]
 
 
 @pytest.mark.parametrize("address", ["deaf", "broken", "nosuch"])

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from headrace.data.progress import Progress
 from headrace.data.replay import place_of
 from headrace.data.unlearn import Unlearned, apply_in, unlearn
 from headrace.data.words import Reader
@@ -24,7 +25,6 @@ from headrace.flywheel.forgetting.caches import digest_of, drop_caches
 from headrace.flywheel.forgetting.lineage import descent
 from headrace.flywheel.forgetting.replacing import Replacing
 from headrace.flywheel.forgetting.retraining import Plan, Retraining, Step
-from headrace.flywheel.training.trainer import Progress
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Event, Feedback, IdMaker
 from headrace.store import Store, erase

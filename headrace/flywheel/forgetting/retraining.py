@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from headrace.data.progress import Progress
 from headrace.data.texts import tidy
 from headrace.data.unlearn import Unlearned
 from headrace.errors import TrainingError
 from headrace.flywheel.labels.deriving import Change, Maker
-from headrace.flywheel.training.trainer import Progress, Trainer
+from headrace.flywheel.training.trainer import Trainer
 from headrace.recipe import MemoryRecipe, Recipe, TaskRecipe, TrainRecipe
 from headrace.records import Adapter, Clock, Example
 from headrace.serving.engine import Engine

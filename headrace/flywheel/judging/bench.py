@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from headrace.data.progress import Progress
 from headrace.evaluation.compare import Outcomes
 from headrace.evaluation.judgement import Judgement, judge
 from headrace.flywheel.judging.heldout import Case, case_of
 from headrace.flywheel.judging.slices import slices_of
-from headrace.flywheel.training.trainer import Progress, counting
+from headrace.flywheel.training.trainer import counting
 from headrace.models.adapter import HEAD_FILE
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE
 from headrace.recipe import Recipe

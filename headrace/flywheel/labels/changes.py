@@ -21,12 +21,12 @@ from headrace.data.aliases import KIND, aliases
 from headrace.data.clean import clean
 from headrace.data.collect import add_rows
 from headrace.data.mask import Masker
+from headrace.data.progress import Progress
 from headrace.data.quarantine import restore
 from headrace.data.texts import text_key, tidy
 from headrace.errors import Conflict, InputError, NotFound
 from headrace.flywheel.labels.deriving import Change
 from headrace.flywheel.labels.successors import Successors
-from headrace.flywheel.training.trainer import Progress
 from headrace.flywheel.turn import PairTurn
 from headrace.recipe.labels import add_label, replace_labels
 from headrace.records import Adapter, Clock, Event, Example, IdMaker

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headrace import plugins
+from headrace.data.progress import Progress
 from headrace.feedback.radius import Radius
 from headrace.flywheel.forgetting.lineage import maker_of_graph, place_now, written
-from headrace.flywheel.training.trainer import Progress
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.models.column import renamed
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE

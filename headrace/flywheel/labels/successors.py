@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from headrace.data.progress import Progress
 from headrace.errors import TrainingError
 from headrace.flywheel.judging.bench import Bench, Judged
 from headrace.flywheel.judging.heldout import Case, case_of
 from headrace.flywheel.labels.deriving import Change, Maker
-from headrace.flywheel.training.trainer import Progress
 from headrace.flywheel.trials.prover import Prover
 from headrace.flywheel.turn import PairTurn
 from headrace.recipe import Recipe

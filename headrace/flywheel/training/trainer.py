@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace import plugins
 from headrace.data.aliases import added
-from headrace.data.progress import Progress as Progress
+from headrace.data.progress import Progress
 from headrace.errors import ArtifactError
 from headrace.feedback.radius import REFERENCES
 from headrace.flywheel.forgetting.lineage import maker_of_graph, place_now, written

@@ -1,7 +1,9 @@
 """How a trial stands and what comes next: shadow, canary, won; or stopped, and why. Numbers only.
 
 A row counts where the two adapters differ and somebody has said what is right. Auditors judge rows that a coin
-drew before anything was answered: they alone can win a trial. What users say unasked can only stop one.
+drew before anything was answered: they alone can win a trial. A question counts once in a trial, by its first
+audit, however often it is asked: who repeats one brings no further evidence. What users say unasked can only
+stop a trial.
 
 - Shadow becomes canary after a tenth of the patience in rows, once the evidence of audits for it is at least 2
   and what users say against it is below 2.
@@ -18,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from headrace.data.texts import text_key
 from headrace.records import Trial
 from headrace.release.detector import Detector
 from headrace.release.evidence import Evidence, judged_needed
@@ -94,7 +97,7 @@ def standing(
     trial: Trial, rows: Rows, judged: Iterable[Judged], volunteered: Iterable[Volunteered]
 ) -> Standing:
     """How a trial stands, from all that was said of its rows."""
-    differences = [_difference(trial, one) for one in judged]
+    differences = [_difference(trial, one) for one in first_of_each(judged)]
     audits = Evidence()
     for difference in differences:
         audits = audits.after(difference)
@@ -105,6 +108,14 @@ def standing(
         for difference in differences:
             detector = detector.after(-difference)
     return Standing(trial, rows, audits, _users(trial, volunteered), detector)
+
+
+def first_of_each(judged: Iterable[Judged]) -> list[Judged]:
+    """The first audit of each question: further ones of the same text are kept and count for nothing here."""
+    found: dict[str, Judged] = {}
+    for one in judged:
+        found.setdefault(text_key(one.text), one)
+    return list(found.values())
 
 
 def next_step(found: Standing, *, released: bool) -> Step:

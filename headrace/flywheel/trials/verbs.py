@@ -40,7 +40,7 @@ class TrialVerbs:
         return [self.prover.standing(trial) for trial in found]
 
     def trial(self: Holds, trial_id: str) -> Standing:
-        """One trial as it stands by all its audits, later ones than its end included; raises NotFound."""
+        """One trial as it stands, or stood at its end; raises NotFound."""
         return self.prover.standing(self.store.trials.get(trial_id))
 
     def stop_trial(self: Holds, trial_id: str, reason: str = "no reason given.") -> Trial:

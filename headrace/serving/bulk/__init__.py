@@ -7,7 +7,7 @@ knows the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NotRequired, Protocol, TypedDict
@@ -15,9 +15,6 @@ from typing import NotRequired, Protocol, TypedDict
 from headrace.errors import NotServed
 from headrace.serving.answerer import Given
 from headrace.serving.engine import Ask
-
-Progress = Callable[[str, int, int], None]
-"""Hears (stage, rows done, rows in all); 0 in all is not known."""
 
 
 class Giver(Protocol):

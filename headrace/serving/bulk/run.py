@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from headrace.data.fields import choose
+from headrace.data.progress import Progress
 from headrace.data.readers.lines import Source
 from headrace.data.readers.parquet import row_count
 from headrace.data.readers.table import column_names, format_of
 from headrace.errors import Conflict, InputError, NotFound, NotServed
-from headrace.serving.bulk import Giver, Order, Progress, Written
+from headrace.serving.bulk import Giver, Order, Written
 from headrace.serving.bulk.chunks import Chunk, Chunks
 from headrace.serving.bulk.join import join, refuse_ending
 from headrace.serving.bulk.parts import AnswerRow, Parts, made

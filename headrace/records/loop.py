@@ -1,46 +1,20 @@
-"""The nouns, the same in code, command line, HTTP, database and docs.
-
-Frozen dataclasses on the standard library alone. Every record carries the ids it came from, so that an
-answer can be traced to the rows that taught it. Times are UTC.
-"""
+"""The nouns of the loop: a row comes in, an adapter is made, released, answers, and hears what was wrong."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
+
+from headrace.records.making import Json
 
 Split = Literal["train", "validation", "test"]
 Origin = Literal["source", "feedback", "owner"]
 Verdict = Literal["right", "wrong", "correction"]
 FeedbackState = Literal["counts", "held", "undone"]
 Stage = Literal["shadow", "canary", "watch"]
-Clock = Callable[[], datetime]
-IdMaker = Callable[[str], str]
-Json = Mapping[str, object]
-
-
-def utc_now() -> datetime:
-    """The default clock."""
-    return datetime.now(UTC)
-
-
-def random_id(kind: str) -> str:
-    """The default id maker: the kind's prefix, the millisecond, and 80 random bits: `ans_19ab5...`.
-
-    Ids in the order of their making let a database append where it would else write all over its index.
-    """
-    return f"{kind}_{time.time_ns() // 1_000_000:011x}{os.urandom(10).hex()}"
-
-
-def content_id(kind: str, *parts: str) -> str:
-    """An id that is the hash of `parts`: the same parts give the same id on every machine."""
-    digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{kind}_{digest[:24]}"
+KeyKind = Literal["secret", "public"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +30,11 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A channel's key. Only its SHA-256 is stored; `hint` is the part that may be shown again."""
+    """A channel's key. Only its SHA-256 is stored; `hint` is the part that may be shown again.
+
+    A `secret` key goes from server to server. A `public` one stands in a web page: it opens the widget's routes
+    alone, from the origins that its channel allows.
+    """
 
     id: str
     channel: str
@@ -64,6 +42,7 @@ class Key:
     hint: str
     created: datetime
     revoked: datetime | None = None
+    kind: KeyKind = "secret"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Customer service: a message is answered alone where that is safe, else a person is asked."""
