@@ -200,10 +200,10 @@ def _port(serve: ServeRecipe) -> Iterator[Finding]:
 
 
 def _store(recipe: Recipe, folder: Path, clock: Clock) -> Iterator[Finding]:
-    if "://" not in recipe.store and not (folder / recipe.store).is_file():
-        yield Finding("store", "fail", f"there is none at {folder / recipe.store}.", "Run: headrace init")
-        return
     try:
+        if "://" not in recipe.store and not Store.is_there(recipe.store, folder):
+            yield Finding("store", "fail", f"there is none at {folder / recipe.store}.", "Run: headrace init")
+            return
         yield from _open_store(recipe, folder, clock)
     except HeadraceError as error:
         yield Finding("store", "fail", error.what, error.cure)

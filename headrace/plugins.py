@@ -17,7 +17,9 @@ from headrace.errors import MissingExtra, NotFound
 FOLDERS = {
     "connectors": "headrace.data.connectors",
     "methods": "headrace.models.methods",
+    "tasks": "headrace.models.tasks",
     "formats": "headrace.knowledge.formats",
+    "messengers": "headrace.channels.messengers",
 }
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Unpack
 
 from headrace import recipe as recipes
-from headrace.channels.keys import new_key
+from headrace.channels.verbs import ChannelVerbs
+from headrace.channels.webhooks import WebhookVerbs
 from headrace.data.clean import Cleaned, clean
 from headrace.data.collect import Collected, add_rows, collect
 from headrace.data.quarantine import restore as restore_row
@@ -22,15 +23,14 @@ from headrace.flywheel import Flywheel, Judged, PairTurn, Progress, Turn
 from headrace.flywheel.labels.verbs import LabelVerbs
 from headrace.flywheel.past_verbs import PastVerbs
 from headrace.flywheel.trials.verbs import TrialVerbs
+from headrace.knowledge.verbs import KnowledgeVerbs
 from headrace.recipe import RECIPE, Recipe
 from headrace.records import (
     Adapter,
     Answer,
-    Channel,
     Clock,
     Example,
     IdMaker,
-    Key,
     Rejected,
     Release,
     Row,
@@ -44,6 +44,7 @@ from headrace.reports.verbs import ReportVerbs
 from headrace.serving.answerer import Answerer
 from headrace.serving.bulk import Asked, Written
 from headrace.serving.bulk.run import Bulk
+from headrace.serving.search_verbs import SearchVerbs
 from headrace.store import Store, read_recipe
 from headrace.store.lock import only_one
 
@@ -70,7 +71,18 @@ sources:                        # where rows come from
 """
 
 
-class Project(GoldenVerbs, FeedbackVerbs, TrialVerbs, LabelVerbs, PastVerbs, ReportVerbs):
+class Project(
+    ChannelVerbs,
+    WebhookVerbs,
+    GoldenVerbs,
+    KnowledgeVerbs,
+    FeedbackVerbs,
+    TrialVerbs,
+    LabelVerbs,
+    PastVerbs,
+    ReportVerbs,
+    SearchVerbs,
+):
     """A project in `folder`; opened lazily, so that asking one thing loads one thing.
 
     `clock` and `ids` are for tests and replays; `progress` hears (stage, done, total) of long work.
@@ -91,9 +103,14 @@ class Project(GoldenVerbs, FeedbackVerbs, TrialVerbs, LabelVerbs, PastVerbs, Rep
     def init(cls, folder: Path | str = ".", *, name: str | None = None, recipe: str | None = None) -> Project:
         """Begin a project: write its recipe (or the text `recipe`) and create the store.
 
-        Raises Conflict where there is a recipe already, RecipeError where `recipe` is wrong.
+        Where a recipe stands without a store, and neither `name` nor `recipe` is given, it stays as it is and the
+        store is made. Raises Conflict where there is a project already, RecipeError where a recipe is wrong,
+        NotFound where the store was there and is lost.
         """
         project = cls(folder)
+        if name is None and recipe is None and project.lacks_store():
+            Store.open(project.recipe.store, project.folder, create=True).close()
+            return project
         project._begin(recipe or FIRST_RECIPE.format(name=name or _name_of(project.folder)))
         return project
 
@@ -118,55 +135,14 @@ class Project(GoldenVerbs, FeedbackVerbs, TrialVerbs, LabelVerbs, PastVerbs, Rep
     def _answerer(self) -> Answerer:
         return Answerer(self.store, self.recipe, clock=self.clock, ids=self.ids)
 
+    def lacks_store(self) -> bool:
+        """Whether there is a recipe, and no store was ever made for it; raises RecipeError, NotFound if lost."""
+        return (self.folder / RECIPE).is_file() and not Store.is_there(self.recipe.store, self.folder)
+
     def close(self) -> None:
         """Give the store's connections back."""
         if "store" in self.__dict__:
             self.store.close()
-
-    # -- channels and keys
-
-    def channels(self) -> list[Channel]:
-        """The channels of the recipe."""
-        return [self.recipe.channel(name) for name in self.recipe.channels]
-
-    def add_channel(
-        self,
-        name: str,
-        tasks: Sequence[str],
-        *,
-        language: str = "",
-        owner: str = "",
-        daily_quota: int | None = None,
-    ) -> Channel:
-        """Write a channel into headrace.yaml; raises Conflict, RecipeError."""
-        given = {"tasks": list(tasks), "language": language, "owner": owner, "daily_quota": daily_quota}
-        self._edit("channels", name, {key: value for key, value in given.items() if value})
-        return self.recipe.channel(name)
-
-    def remove_channel(self, name: str) -> None:
-        """Take a channel out of headrace.yaml and revoke its keys; its rows and history stay."""
-        for source in [s for s, found in self.recipe.sources.items() if found.channel == name]:
-            raise Conflict(
-                f"the source {source!r} brings rows to channel {name!r}.",
-                where=RECIPE,
-                cure="Take that source out first.",
-            )
-        self._edit("channels", name, None)
-        for key in self.store.keys.list(name):
-            self.store.keys.revoke(key.id, self.clock())
-
-    def new_key(self, channel: str) -> tuple[Key, str]:
-        """A new key of a channel and its secret, which is never shown again."""
-        self.recipe.channel(channel)
-        return new_key(self.store.keys, channel, clock=self.clock, ids=self.ids)
-
-    def keys(self, channel: str | None = None) -> list[Key]:
-        """Keys, revoked ones included."""
-        return self.store.keys.list(channel)
-
-    def revoke_key(self, key_id: str) -> Key:
-        """Switch a key off for good."""
-        return self.store.keys.revoke(key_id, self.clock())
 
     # -- rows
 
@@ -294,6 +270,8 @@ class Project(GoldenVerbs, FeedbackVerbs, TrialVerbs, LabelVerbs, PastVerbs, Rep
 
     def labels(self, task: str) -> tuple[str, ...]:
         """The labels of a task: those of the recipe, else those of its newest shared adapter."""
+        if self.recipe.task(task).kind == "embed":
+            return tuple(passage.id for passage in self.store.documents.passages())
         listed = self.recipe.task(task).labels
         if listed:
             return listed
@@ -344,11 +322,6 @@ class Project(GoldenVerbs, FeedbackVerbs, TrialVerbs, LabelVerbs, PastVerbs, Rep
             if backup is not None:
                 store.restore(backup)
         recipes.write(path, recipe)
-
-    def _edit(self, section: str, name: str, value: Mapping[str, object] | None) -> None:
-        recipes.edit(self.folder / RECIPE, section, name, value)
-        self.__dict__.pop("recipe", None)
-        self.__dict__.pop("flywheel", None)
 
     def adapter(self, name: str) -> Adapter:
         """An adapter by its id, or by the beginning of it as tables show it; raises NotFound."""

@@ -20,7 +20,7 @@ from small_project import INTENTS, make_project, rows
 from headrace.data.split import hash_split
 from headrace.data.texts import text_key
 from headrace.project import Project
-from headrace.records import Example, utc_now
+from headrace.records import COUNTING, Example, utc_now
 
 GATE = "gate: {margin: 100, slice_margin: 100, calibration: 100, latency: 1000}\n"
 TRUST = (
@@ -75,7 +75,7 @@ class Life:
             given = self.project.add_feedback(answer.id, "right", person=person)
         else:
             given = self.project.add_feedback(answer.id, "correction", label, person=person)
-        assert given.state == "counts", given.reason
+        assert given.state in COUNTING, given.reason
 
     def turn(self, number: int) -> None:
         """A turn, as event `number`."""

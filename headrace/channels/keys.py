@@ -1,4 +1,7 @@
-"""Keys of channels: `hr_live_`, 32 random bytes in base 62, and a checksum that catches a mistyped key.
+"""Keys of channels: a prefix, 32 random bytes in base 62, and a checksum that catches a mistyped key.
+
+`hr_live_` is a secret, from server to server. `hr_pub_` stands in web pages: it opens the widget's routes alone,
+and those only from the origins that its channel allows. Neither opens what the other does.
 
 Only a key's SHA-256 is stored. 256 random bits need no slow hash, and a slow one would let anybody keep the
 server busy with wrong keys. The prefix lets scanners of public code find a key that leaked.
@@ -18,14 +21,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.errors import Unauthorized
-from headrace.records import Clock, IdMaker, Key, random_id, utc_now
+from headrace.records import Clock, IdMaker, Key, KeyKind, random_id, utc_now
 
 PREFIX = "hr_live_"
+PREFIXES: dict[KeyKind, str] = {"secret": PREFIX, "public": "hr_pub_"}
 SECRET, CHECK = 43, 6  # characters that 256 and 32 bits take in base 62
-PATTERN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{SECRET + CHECK}}}")
+PATTERN = re.compile(rf"(hr_live_|hr_pub_)([0-9A-Za-z]{{{SECRET}}})([0-9A-Za-z]{{{CHECK}}})")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BEARER = "Bearer "
 _CURE = "Send the header `Authorization: Bearer hr_live_...`; make a key with: headrace key new CHANNEL"
+_OTHER: dict[KeyKind, str] = {
+    "secret": "Send a secret key, hr_live_..., from a server of yours; a public one opens the widget alone.",
+    "public": "Put a public key, hr_pub_..., into web pages, and never a secret one; revoke this one.",
+}
 
 
 class KeyStore(Protocol):
@@ -43,6 +51,7 @@ class KeyStore(Protocol):
 def new_key(
     keys: KeyStore,
     channel: str,
+    kind: KeyKind = "secret",
     *,
     clock: Clock = utc_now,
     ids: IdMaker = random_id,
@@ -50,9 +59,10 @@ def new_key(
 ) -> tuple[Key, str]:
     """A key for `channel`, stored as its hash, and the secret itself, which nothing can show again."""
     body = _base62(int.from_bytes(random_bytes(32), "big"), SECRET)
-    secret = f"{PREFIX}{body}{_checksum(body)}"
-    hint = f"{PREFIX}{body[:4]}..."
-    key = Key(id=ids("key"), channel=channel, digest=digest_of(secret), hint=hint, created=clock())
+    prefix = PREFIXES[kind]
+    secret = f"{prefix}{body}{_checksum(body)}"
+    hint = f"{prefix}{body[:4]}..."
+    key = Key(ids("key"), channel, digest_of(secret), hint, clock(), kind=kind)
     keys.add(key)
     return key, secret
 
@@ -64,10 +74,10 @@ def digest_of(secret: str) -> str:
 
 def check_form(secret: str) -> None:
     """Refuse what cannot be a key, by its form and checksum alone; raises Unauthorized."""
-    body = secret[len(PREFIX) : len(PREFIX) + SECRET]
-    if not PATTERN.fullmatch(secret):
+    found = PATTERN.fullmatch(secret)
+    if not found:
         raise Unauthorized("this is not a key of Headrace.", cure=_CURE)
-    if secret[-CHECK:] != _checksum(body):
+    if found[3] != _checksum(found[2]):
         raise Unauthorized(
             "the key is mistyped: its checksum is wrong.",
             cure="Copy it again, or make a new one with: headrace key new CHANNEL",
@@ -100,18 +110,20 @@ class KeyRing:
 
     Who looks at the store's `version` of keys more often than that may say so (`seen`): what is remembered
     then lasts until the version changes. Only keys that open are remembered: a new one works at once. Safe
-    from several threads.
+    from several threads. Keys of another `kind` open nothing.
     """
 
     def __init__(
         self,
         keys: KeyStore,
+        kind: KeyKind = "secret",
         *,
         trust: float = 0.5,
         size: int = 10_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._keys, self._trust, self._size, self._monotonic = keys, trust, size, monotonic
+        self._keys, self._kind = keys, kind
+        self._trust, self._size, self._monotonic = trust, size, monotonic
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = threading.Lock()
         self._version: object = None
@@ -157,9 +169,10 @@ class KeyRing:
         # Before the look-up, so that what the store says is trusted for no longer than `trust`.
         until, state = self._monotonic() + self._trust, self._state
         key = self._keys.by_digest(digest)
+        opens = key is not None and key.revoked is None and key.kind == self._kind
         with self._lock:
             self._known.pop(digest, None)
-            if key is not None and key.revoked is None:
+            if key is not None and opens:
                 self._known[digest] = _Known(key.id, key.channel, until, state)
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
@@ -167,6 +180,8 @@ class KeyRing:
             raise Unauthorized("the key opens nothing.", cure=_CURE)
         if key.revoked is not None:
             raise Unauthorized("the key was revoked.", cure="Make a new one with: headrace key new CHANNEL")
+        if not opens:
+            raise Unauthorized(f"a {key.kind} key does not open this.", cure=_OTHER[self._kind])
         return key.channel
 
 

@@ -6,8 +6,9 @@ earlier day's count as it left it. The count is one process's. Where several sha
 that stores an answer holds it to the shared count, so that no quota is passed; `shared` then tells this
 process what the others have asked, so that it refuses the next question by itself.
 
-A day's quota lasts a minute at least (`LASTS`): a channel that asks faster waits, so that a quota spent at full
-speed is not felt by the others (a token bucket: Turner 1986). That is each process's own, and forgotten with it.
+A day's quota lasts ten minutes at least (`LASTS`): a channel that asks faster waits, so that a quota spent at
+full speed is not felt by the others (a token bucket: Turner 1986). The pace is each process's own, and forgotten
+with it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from typing import Protocol
 from headrace.errors import QuotaSpent
 from headrace.records import Clock, utc_now
 
-LASTS = 60.0
+LASTS = 600.0
 """Seconds that a day's quota lasts at least."""
 AT_ONCE = 32
 """Questions that may come at one moment; where a second's worth of the quota is more, so many."""
 _DAYS_KEPT = 3
+_DAY = 86_400  # seconds
 
 
 class UsageStore(Protocol):
@@ -45,6 +47,15 @@ class Taken:
     day: str
     questions: int
     quota: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a channel has left of its quota of today, and in how many seconds the next day begins."""
+
+    quota: int
+    questions: int
+    seconds: int
 
 
 @dataclass(slots=True)
@@ -105,6 +116,16 @@ class Quotas:
             if place in self._counts:
                 self._counts[place] = max(self._counts[place] - taken.questions, self._stored.get(place, 0))
 
+    def left(self, channel: str) -> Left | None:
+        """What is left of today's quota; None where there is no limit."""
+        quota = self._quota_of(channel)
+        if quota is None:
+            return None
+        now = self._clock().astimezone(UTC)
+        with self._lock:
+            asked = self._count(channel, now.date().isoformat())
+        return Left(quota, max(0, quota - asked), _DAY - int(now.timestamp()) % _DAY)
+
     def shared(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Hear the store's counts by (channel, day): what other processes have asked counts here, too."""
         with self._lock:
@@ -140,6 +161,6 @@ def spent(taken: Taken, asked: int, now: datetime) -> QuotaSpent:
 def _too_fast(taken: Taken, wait: int) -> QuotaSpent:
     return QuotaSpent(
         f"{taken.channel} asks faster than its {taken.quota} questions of a day may be spent, which is within"
-        f" {LASTS:.0f} seconds.",
+        f" {LASTS / 60:.0f} minutes.",
         retry_after=wait,
     )

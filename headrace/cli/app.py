@@ -11,7 +11,27 @@ from typing import Annotated
 import typer
 
 import headrace
-from headrace.cli import answer, begin, channels, forget, golden, labels, learn, past, rows, trace, trials
+from headrace.cli import (
+    answer,
+    begin,
+    channels,
+    console,
+    expect,
+    forget,
+    golden,
+    knowledge,
+    labels,
+    learn,
+    lm,
+    past,
+    retention,
+    rows,
+    search,
+    support,
+    trace,
+    trials,
+    webhook,
+)
 from headrace.cli.group import Commands
 from headrace.cli.session import Session
 
@@ -34,7 +54,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (begin, channels, rows, golden, learn, labels, trials, answer, past, forget, trace):
+for part in (
+    begin,
+    channels,
+    webhook,
+    rows,
+    golden,
+    knowledge,
+    learn,
+    labels,
+    trials,
+    answer,
+    search,
+    support,
+    expect,
+    console,
+    lm,
+    past,
+    forget,
+    retention,
+    trace,
+):
     app.add_typer(part.verbs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import sys
 from pathlib import Path
@@ -18,6 +19,15 @@ from headrace.cli.progress import Progress
 from headrace.cli.session import session
 
 verbs = typer.Typer()
+
+
+class Demo(enum.StrEnum):
+    """What is shown."""
+
+    flywheel = "flywheel"
+    support = "support"
+
+
 PANEL = "Begin"
 _MARKS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
 
@@ -32,29 +42,43 @@ def init(
 ) -> None:
     """Begin a project: write headrace.yaml and create the store.
 
+    A headrace.yaml that is there without a store, as in a fresh clone, stays as it is and gets its store.
+
     Example:
 
         headrace init shop
         headrace init --project shop --name my-shop
     """
-    project = headrace.Project.init(folder or session(ctx).folder, name=name)
+    where = folder or session(ctx).folder
+    kept = headrace.Project(where).lacks_store()
+    project = headrace.Project.init(where, name=name)
     path = project.folder / "headrace.yaml"
+    if kept:
+        say(f"Made the store, which was missing; {path} is kept as it was.")
+        say("Next: headrace doctor, then: headrace collect, clean, turn, serve")
+        return
     say(f"Made {path} and the store.")
     say("Next: name your channels and sources in it, then run: headrace collect, clean, turn, serve")
 
 
 @verbs.command(cls=Verb, rich_help_panel=PANEL)
 def demo(
+    which: Annotated[
+        Demo, typer.Argument(help="flywheel, the first turns; or support, a help desk and its customers.")
+    ] = Demo.flywheel,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and no LoRA: under 90 seconds.")] = False,
     data: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Another data set in place of ours: banking77.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Another data set in place of ours: banking77; for support a folder, too."
+        ),
     ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
             file_okay=False,
             metavar="DIR",
-            help="Where the demo's project is made: demo-project or demo-project-quick.",
+            help="Where the project is made: demo-project or demo-support, with -quick for --quick.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws rows, order and the example shown.")] = 7,
@@ -62,16 +86,21 @@ def demo(
     """Turn the flywheel on real text, from raw rows to a report.
 
     Three channels, two tasks: collect, train, serve, correct, turn again. Nothing is fetched.
-    Stopped anywhere, the next run continues.
+    Stopped anywhere, the next run continues. `headrace demo support` is a help desk instead: customers ask in
+    English and Chinese, what is sure is answered alone, and a person answers the rest.
 
     Example:
 
         headrace demo
         headrace demo --quick --folder my-demo
+        headrace demo support --quick
     """
-    script = importlib.import_module("headrace.demo.script")
+    script = importlib.import_module(
+        "headrace.demo.support" if which is Demo.support else "headrace.demo.script"
+    )
+    name = "demo-support" if which is Demo.support else "demo-project"
     with Progress(sys.stderr) as progress:
-        chosen = folder or Path("demo-project-quick" if quick else "demo-project")
+        chosen = folder or Path(f"{name}-quick" if quick else name)
         script.run(chosen, quick=quick, data=data, seed=seed, console=Console(), progress=progress)
 
 

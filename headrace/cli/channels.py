@@ -87,20 +87,35 @@ def channel_remove(ctx: typer.Context, name: ChannelArgument) -> None:
 
 
 @key.command("new", cls=Verb)
-def key_new(ctx: typer.Context, channel: ChannelArgument, as_json: Json = False) -> None:
+def key_new(
+    ctx: typer.Context,
+    channel: ChannelArgument,
+    public: Annotated[
+        bool, typer.Option("--public", help="For web pages: it opens the widget's routes alone.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Make a key for a channel; it is shown once and stored only as its hash.
 
     Example:
 
         headrace key new website
+        headrace key new website --public
         headrace key new website --json
     """
     with session(ctx).project() as project:
-        made, secret = project.new_key(channel)
+        made, secret = project.new_key(channel, "public" if public else "secret")
+        allowed = project.recipe.channels[channel].origins
     if as_json:
-        show_json({"id": made.id, "channel": made.channel, "key": secret})
+        show_json({"id": made.id, "channel": made.channel, "kind": made.kind, "key": secret})
         return
     say(secret)
+    if public:
+        pages = (
+            ", ".join(allowed) or f"none yet: list them in headrace.yaml under channels: {channel}: origins"
+        )
+        note(f"The public key {made.id} of {channel}. Web pages that may use it: {pages}.")
+        return
     note(f"The key {made.id} of {channel}, shown this once: keep it where {channel} reads its secrets.")
     note("Send it as the header: Authorization: Bearer KEY")
 
@@ -125,8 +140,8 @@ def key_list(
     if as_json:
         show_json([_shown(one) for one in found])
         return
-    rows = [(one.id, one.channel, one.hint, _day(one.created), _day(one.revoked)) for one in found]
-    heads = ("key", "channel", "begins", "made", "revoked")
+    rows = [(one.id, one.channel, one.kind, one.hint, _day(one.created), _day(one.revoked)) for one in found]
+    heads = ("key", "channel", "kind", "begins", "made", "revoked")
     show_rows("Keys", heads, rows, "No keys yet. Run: headrace key new CHANNEL")
 
 
@@ -152,4 +167,4 @@ def _day(moment: datetime | None) -> str:
 def _shown(key: object) -> dict[str, object]:
     """A key without its digest."""
     found = load("tables").to_json(key)
-    return {name: found[name] for name in ("id", "channel", "hint", "created", "revoked")}
+    return {name: found[name] for name in ("id", "channel", "kind", "hint", "created", "revoked")}

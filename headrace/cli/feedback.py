@@ -12,6 +12,7 @@ from headrace.cli.options import Json, OnlyChannel, OnlyTask
 from headrace.cli.output import say, show_json, show_rows
 from headrace.cli.session import load, session
 from headrace.errors import InputError
+from headrace.records import COUNTING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +157,7 @@ def reject(ctx: typer.Context, feedback: Names, as_json: Json = False) -> None:
 
 
 def _state(one: Feedback) -> str:
-    if one.state != "counts":
+    if one.state not in COUNTING:
         return f"{one.state}: {one.reason}"
     return "taken up" if one.used else "waits"
 

@@ -104,18 +104,22 @@ def _tell(found: Relabelled, as_json: bool) -> None:
                 **found.change.evidence,
                 "task": found.change.task,
                 "examples": found.examples,
+                "given": found.given,
+                "taken": found.taken,
                 "corrections": found.corrections,
                 "seconds": round(found.seconds, 3),
                 "pairs": [tables.pair_json(pair) for pair in found.pairs],
+                "cure": found.cure or None,
             }
         )
         return
-    said = f"{found.examples:,} examples and {found.corrections:,} corrections"
-    say(f"{found.change.label}: {said} carry the label now.")
+    say(found.told)
     if found.pairs:
         show_grid(tables.pairs(found.pairs))
         for sentence in tables.sentences(found.pairs):
             say(sentence)
     else:
         say("No adapter that serves had to change.")
+    if found.cure:
+        say(found.cure)
     say(f"{found.seconds:.1f} seconds.")

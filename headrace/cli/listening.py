@@ -9,6 +9,7 @@ from datetime import timedelta
 from headrace.cli.durations import in_words
 from headrace.project import Project
 from headrace.web.assembly import assembled
+from headrace.web.customers import Customers
 from headrace.web.logs import logger
 from headrace.web.server import refuse_open_without_keys
 from headrace.web.server import serve as serve_service
@@ -54,4 +55,5 @@ def _serve(project: Project, host: str, port: int, workers: int, ready: Callable
         supervise(project.folder, workers, host=host, port=port, log=logger(), ready=ready)
     else:
         with assembled(project) as service:
-            serve_service(service, project.store, host=host, port=port, ready=ready)
+            parts = [Customers.of(project, service)]
+            serve_service(service, project.store, host=host, port=port, ready=ready, parts=parts)

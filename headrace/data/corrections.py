@@ -18,7 +18,7 @@ from headrace.data.verdicts import EQUALS_TEST, rejection, unknown_label, unusab
 from headrace.data.words import SOURCE as SOURCE
 from headrace.data.words import Reader, Word, last_words
 from headrace.recipe import Recipe
-from headrace.records import Clock, Example, Feedback, Rejected, Row, Split, content_id
+from headrace.records import COUNTING, Clock, Example, Feedback, Rejected, Row, Split, content_id
 from headrace.store import Store
 from headrace.store.rows import set_states_in
 
@@ -62,7 +62,7 @@ def absorb_feedback(store: Store, recipe: Recipe, *, clock: Clock) -> Absorbed:
     waiting = store.feedback.waiting()
     undone = [feedback for feedback in waiting if feedback.state == "undone"]
     reader, plan = Reader(store, recipe, clock=clock), _Plan()
-    words = reader.words(feedback for feedback in waiting if feedback.state == "counts")
+    words = reader.words(feedback for feedback in waiting if feedback.state in COUNTING)
     kept = within_share(store, recipe, reader, words)
     last = last_words(kept)
     for task in dict.fromkeys(word.row.task for word in last.values()):

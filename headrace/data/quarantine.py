@@ -16,6 +16,9 @@ from headrace.records import Clock, Example, Rejected, Row, Split, content_id
 from headrace.store import Store
 from headrace.store.rows import State, set_states_in
 
+DOCUMENTS = "Knowledge"
+"""Stands for the task of what was rejected of documents; no task of a recipe can have this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -81,6 +84,12 @@ def _row(
     store: Store, recipe: Recipe, entry: Rejected, text: str | None, label: str | None, clock: Clock
 ) -> Row:
     """The row as it comes back; raises InputError where it is none."""
+    if entry.task == DOCUMENTS:
+        raise InputError(
+            f"what came in at {entry.place} belongs to a document, not to a row.",
+            where=entry.id,
+            cure="Correct the document, and run: headrace knowledge sync",
+        )
     if entry.row is None and text is None:
         raise InputError(
             f"what came in at {entry.place} was never a row: {entry.reason}.",

@@ -8,12 +8,6 @@ from typing import Protocol
 from headrace.recipe import TrustRecipe
 from headrace.records import Feedback
 
-ACCEPTED = "accepted by the owner"
-"""The reason of feedback that was held and that the owner lets count."""
-
-AGREED = "agreed by "
-"""How the reason begins of contested feedback that counts because others agree."""
-
 SEVERAL = 3
 """Persons who must say of a text what the adapter found implausible before it trains."""
 
@@ -39,7 +33,7 @@ def trusted(one: Sent) -> bool:
 
 def is_owners(feedback: Feedback) -> bool:
     """Whether the owner said or accepted it."""
-    return trusted(feedback) or feedback.reason == ACCEPTED
+    return trusted(feedback) or feedback.state == "accepted"
 
 
 def speaks(feedback: Feedback) -> bool:
@@ -53,7 +47,7 @@ def speaks(feedback: Feedback) -> bool:
 
 def voice(feedback: Feedback) -> str | None:
     """The person whose word it is; None is the owner's, or that of nobody knows how many."""
-    return None if feedback.reason == ACCEPTED else feedback.person
+    return None if feedback.state == "accepted" else feedback.person
 
 
 def is_one_person(voices: Collection[str | None]) -> bool:
@@ -63,7 +57,7 @@ def is_one_person(voices: Collection[str | None]) -> bool:
 
 def is_doubted(feedback: Feedback, trust: TrustRecipe) -> bool:
     """Whether a user alone says what the adapter found implausible, or what it was not asked about."""
-    if feedback.label is None or (feedback.reason or "").startswith(AGREED):
+    if feedback.label is None or feedback.state == "agreed":
         return False
     return feedback.key is not None if feedback.chance is None else feedback.chance < trust.plausible
 

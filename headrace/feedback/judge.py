@@ -11,10 +11,9 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from headrace.data.voices import ACCEPTED, AGREED
 from headrace.errors import Conflict, InputError, NotFound
-from headrace.feedback.trust import CONTESTED, agreed_with, standing_by
-from headrace.records import Clock, Event, Feedback, FeedbackState, IdMaker
+from headrace.feedback.trust import CONTESTED, standing_by
+from headrace.records import COUNTING, Clock, Event, Feedback, FeedbackState, IdMaker
 from headrace.store import Store
 
 
@@ -44,7 +43,7 @@ def undo(
 
 def accept(store: Store, feedback: Sequence[str], *, clock: Clock, ids: IdMaker) -> list[Feedback]:
     """Let held feedback count from now on, whatever it was held for; raises NotFound, Conflict."""
-    return _change(store, _held(store, feedback), "counts", ACCEPTED, clock, ids)
+    return _change(store, _held(store, feedback), "accepted", "accepted by the owner", clock, ids)
 
 
 def reject(store: Store, feedback: Sequence[str], *, clock: Clock, ids: IdMaker) -> list[Feedback]:
@@ -57,7 +56,7 @@ def _held(store: Store, feedback: Sequence[str]) -> list[Feedback]:
     for one in found:
         if one.state != "held":
             raise Conflict(
-                f"{one.id} is not held: it {'counts' if one.state == 'counts' else 'was undone'}.",
+                f"{one.id} is not held: it {'counts' if one.state in COUNTING else 'was undone'}.",
                 cure="See: headrace feedback list --held",
             )
     return found
@@ -88,11 +87,10 @@ def _change(
 def _hold_again(store: Store, connection: Connection, agree: int) -> None:
     """Hold what counted by agreement alone and is agreed by too few now, until that changes nothing more."""
     while True:
-        agreed = store.feedback.agreed_in(connection, AGREED)
-        said = {one.id: agreed_with(one) for one in agreed}
+        said = store.feedback.agreed_in(connection)
         named = {n for names in said.values() for n in names}
         known = {one.id: one for one in store.feedback.get_in(connection, sorted(named))}
-        lonely = [one.id for one in agreed if len(standing_by(said[one.id], known)) < agree]
+        lonely = [name for name, names in said.items() if len(standing_by(names, known)) < agree]
         if not lonely:
             return
         reason = f"{CONTESTED}: fewer than {agree} persons are left who say so"

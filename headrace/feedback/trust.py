@@ -22,12 +22,12 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from headrace.data.voices import AGREED, is_owners, trusted
+from headrace.data.voices import is_owners, trusted
 from headrace.feedback.regions import Bools, Place, Regions, alike, key_of
 from headrace.recipe import TrustRecipe
-from headrace.records import Example, Feedback
+from headrace.records import COUNTING, Example, Feedback
 from headrace.store import Store
-from headrace.store.feedbacks import Counted, Placed
+from headrace.store.feedbacks import OTHERS, Counted, Placed
 from headrace.store.table import one_at_a_time
 
 CONTESTED = "contested"
@@ -48,16 +48,20 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What was decided of a feedback; `agreed` are the held ones, by id, that it helps to count, and why."""
+    """What was decided of a feedback; `agreed` are the held ones, by id, that it helps to count.
+
+    Each has the ids by whose agreement it counts; `voices` are those of the feedback itself, where it needs any.
+    """
 
     feedback: Feedback
     place: Place | None = None
-    agreed: Mapping[str, str] = field(default_factory=dict)
+    agreed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    voices: Sequence[str] = ()
 
 
 def is_sure(feedback: Feedback) -> bool:
     """Whether more than one user's word stands behind it: the owner's, or that of others who agree."""
-    return is_owners(feedback) or (feedback.reason or "").startswith(AGREED)
+    return is_owners(feedback) or feedback.state == "agreed"
 
 
 def rule(
@@ -80,24 +84,21 @@ def rule(
         reasons.append(f"{CONTESTED}: {against}; {said}")
     if reasons:
         return Ruling(replace(feedback, state="held", reason="; ".join(reasons)), sight.place)
-    if against is not None:
-        feedback = replace(feedback, reason=_agreed(voices))
-    return Ruling(feedback, sight.place, dict(among.agreeing()))
+    agreed = dict(among.agreeing())
+    if against is None:
+        return Ruling(feedback, sight.place, agreed)
+    counts = replace(feedback, state="agreed", reason=OTHERS)
+    return Ruling(counts, sight.place, agreed, list(voices.values()))
 
 
 def carry_out(store: Store, connection: Connection, ruling: Ruling) -> None:
     """Store what was ruled, in the transaction that ruled it."""
     place = ruling.place
     space, embedding = (place.space, place.embedding) if place else (None, None)
-    store.feedback.add_in(connection, ruling.feedback, space=space, embedding=embedding)
-    for name, reason in ruling.agreed.items():
-        store.feedback.set_state_in(connection, [name], "counts", reason)
-
-
-def agreed_with(feedback: Feedback) -> list[str]:
-    """Ids of the corrections by whose agreement a contested one counts, its own among them."""
-    said = feedback.reason or ""
-    return said.removeprefix(AGREED).split() if said.startswith(AGREED) else []
+    said = ruling.feedback, ruling.voices
+    store.feedback.add_in(connection, said[0], space=space, embedding=embedding, agreed=said[1])
+    for name, voices in ruling.agreed.items():
+        store.feedback.agree_in(connection, name, voices)
 
 
 def standing_by(names: Iterable[str], known: Mapping[str, Feedback]) -> set[str]:
@@ -121,7 +122,7 @@ class _Among:
         self.said = [*found, Placed._make([*fields, space, embedding])]
         self._keys = [key_of(one.text) for one in self.said]
         self._views = sight.regions.views([one[-2:] for one in self.said], space)
-        self._live = [one.state == "counts" for one in self.said[:-1]] + [False]
+        self._live = [one.state in COUNTING for one in self.said[:-1]] + [False]
 
     def caps(self, of: int) -> Iterator[str]:
         """Why number `of` may not count, by the numbers of those that do."""
@@ -135,8 +136,8 @@ class _Among:
         if today >= trust.region_day:
             yield f"region: {today} corrections of one day count in this region of meaning already"
 
-    def agreeing(self) -> Iterator[tuple[str, str]]:
-        """Contested corrections that the last one, which counts, helps to count too: id and reason."""
+    def agreeing(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """Contested corrections that the last one, which counts, helps to count too, and by which ids."""
         last = len(self.said) - 1
         self._live[last] = True
         near, label = self._near(last), self.said[last].label
@@ -145,7 +146,7 @@ class _Among:
                 voices = self.voices(i)
                 if len(voices) >= self._trust.agree:
                     self._live[i] = True
-                    yield one.id, _agreed(voices)
+                    yield one.id, list(voices.values())
 
     def _near(self, of: int) -> Bools:
         return alike(self._views, self._keys, of, self._regions.near)
@@ -205,10 +206,6 @@ def _days(one: Placed, counted: Counted, trust: TrustRecipe) -> Iterator[str]:
         yield f"key a day: {counted.key} corrections through this key count today already"
     if one.person is None and counted.unnamed >= trust.unnamed_day:
         yield f"unnamed a day: {counted.unnamed} corrections that name nobody count today already"
-
-
-def _agreed(voices: Mapping[str, str]) -> str:
-    return AGREED + " ".join(voices.values())
 
 
 def _waits(one: Placed) -> bool:

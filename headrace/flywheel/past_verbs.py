@@ -9,6 +9,8 @@ from headrace.feedback.record import pseudonym
 from headrace.flywheel.forgetting.forget import Forgetting, Forgotten
 from headrace.release.history import Served, served
 from headrace.store.chain import Verified
+from headrace.store.erase import compact
+from headrace.store.retention import expire
 
 
 class PastVerbs:
@@ -34,9 +36,22 @@ class PastVerbs:
         `person` is the end user's id as the channel sends it, or the pseudonym. Run again it finishes what was
         cut off. Raises NotFound, StoreBusy, MissingExtra.
         """
-        known = person.startswith("person_") and bool(self.store.feedback.list(person=person, limit=1))
+        known = person.startswith("person_") and bool(
+            self.store.feedback.list(person=person, limit=1)
+            or self.store.conversations.list(person=person, limit=1)
+        )
         name = person if known else pseudonym(person, self.store.salts.persons(self.ids))
         work = Forgetting(
             self.store, self.recipe, self.folder, clock=self.clock, ids=self.ids, progress=self.progress
         )
         return work.forget(name)
+
+    def apply_retention(self: OpenProject, *, dry_run: bool = False) -> dict[str, int]:
+        """Delete what is older than the recipe's `retention` says; counts by table, of what would be too.
+
+        SQLite's file is written anew, so that nothing of it stays there. Raises StoreBusy.
+        """
+        counts = expire(self.store.database, self.recipe.retention, self.clock(), dry=dry_run)
+        if counts and not dry_run:
+            compact(self.store.database)
+        return counts

@@ -22,8 +22,11 @@ from headrace.evaluation.drift import Floats
 from headrace.evaluation.judgement import Judgement
 from headrace.flywheel.judging.bench import Bench, Judged
 from headrace.flywheel.judging.deciding import decide_first, decide_served
-from headrace.flywheel.judging.heldout import retire
+from headrace.flywheel.judging.expected import Expecting
+from headrace.flywheel.judging.heldout import Case, retire
 from headrace.flywheel.reporting.telling import LEARNING, Telling, Works, begin, failed
+from headrace.flywheel.retrieval.bench import SearchBench
+from headrace.flywheel.retrieval.trainer import SearchTrainer
 from headrace.flywheel.training.beginning import beginning
 from headrace.flywheel.training.trainer import Trainer
 from headrace.flywheel.trials.carry_out import carry_out
@@ -34,6 +37,7 @@ from headrace.release.gate import Decision, prefer_own
 from headrace.reports.alerts import news, tell
 from headrace.reports.turns import Decided, TurnReport
 from headrace.serving.engine import Engine
+from headrace.serving.search_adapter import embeddings
 from headrace.store import Store, TurnState
 from headrace.store.lock import only_one
 
@@ -89,6 +93,10 @@ class Flywheel:
         self.prover = Prover(store, recipe, clock=clock, ids=ids)
         self._works = Works()
         self._bench = Bench(store, recipe, engine, clock=clock, progress=self._report_progress)
+        self._expecting = Expecting(store, recipe, engine, folder)
+        told: Any = {"clock": clock, "progress": self._report_progress}
+        self._search_trainer = SearchTrainer(store, recipe, folder / ".cache", **told)
+        self._search_bench = SearchBench(store, recipe, **told)
 
     def turn(self) -> Turn:
         """One turn over every task, told and stored; raises AlreadyRunning where one is under way."""
@@ -134,6 +142,9 @@ class Flywheel:
         same examples, recipe, seed and start give the adapter that is there already. Raises TrainingError where
         nothing can be learned, MissingExtra without headrace[train].
         """
+        if self._searches(task):
+            with self._works.of("training"):
+                return self._search_trainer.train(task)
         found, again = self._examples(task, channel) if examples is None else examples, False
         if channel is None and start is None and examples is None and seed is None:
             begins = beginning(self.store, self.recipe, task, found)
@@ -146,7 +157,7 @@ class Flywheel:
     def judge(self, adapter: Adapter, channels: Sequence[str]) -> dict[str, Judged]:
         """Judge an adapter on the held-out rows of each channel, by the graph that will serve it."""
         with self._works.of("judging"):
-            return self._bench.judge(adapter, channels)
+            return self._judged(adapter, channels)
 
     def release(
         self, adapter: Adapter, channels: Sequence[str], *, judged: Mapping[str, Judged] | None = None
@@ -193,6 +204,8 @@ class Flywheel:
         except TrainingError as error:
             return [PairTurn(task, channel, error.message, released=False) for channel in channels]
         judged = self.judge(shared, channels)
+        if self._searches(task):
+            return self._release_new(shared, judged)
         self._train_own(task, channels, shared)
         chosen = {c: self._own(task, c, shared, judged[c]) or judged[c] for c in channels}
         together = [c for c in channels if chosen[c].adapter.id == shared.id]
@@ -276,7 +289,8 @@ class Flywheel:
     ) -> dict[str, Decision]:
         """One decision a channel; those where nothing serves yet begin together, on all their rows."""
         served = {c: champions[c] for c in channels if c in champions}
-        decisions = decide_served(self.recipe, served, challengers)
+        expected = self._expecting.checks(served, adapter)
+        decisions = decide_served(self.recipe, served, challengers, expected)
         first = [c for c in channels if c not in champions]
         if not first:
             return decisions
@@ -304,11 +318,19 @@ class Flywheel:
             r.channel: r for r in self.store.history.serving() if r.task == task and r.channel in channels
         }
         return {
-            c: self._bench.judge(
-                self.store.history.adapter(release.adapter), [c], cases={c: challengers[c].case}
-            )[c]
+            c: self._judged(self.store.history.adapter(release.adapter), [c], {c: challengers[c].case})[c]
             for c, release in serving.items()
         }
+
+    def _judged(
+        self, adapter: Adapter, channels: Sequence[str], cases: Mapping[str, Case] | None = None
+    ) -> dict[str, Judged]:
+        bench = self._search_bench if self._searches(adapter.task) else self._bench
+        return bench.judge(adapter, channels, cases=cases)
+
+    def _searches(self, task: str) -> bool:
+        """Whether a task finds passages instead of labels."""
+        return self.recipe.task(task).kind == "embed"
 
     def _serves(self, adapter: Adapter, channel: str) -> bool:
         serving = self.store.history.serving()
@@ -329,8 +351,7 @@ class Flywheel:
 
     def _telling(self, state: TurnState, *, continued: bool) -> Telling:
         def embed(adapter: Adapter, texts: Sequence[str]) -> Floats:
-            files = {name: self.store.artifacts.path(digest) for name, digest in adapter.files.items()}
-            return self._bench.engine.trial(files, texts, digests=adapter.files)[0]
+            return embeddings(self.store, self._bench.engine, adapter, texts)
 
         given: Any = {"continued": continued, "clock": self.clock, "embed": embed, "works": self._works}
         return Telling(self.store, self.recipe, state, **given)

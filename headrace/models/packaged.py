@@ -12,7 +12,7 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,18 +54,22 @@ def folder(name: str, cache: Path) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra(f"The base {name!r}", "demo")
     home = Path(next(iter(spec.submodule_search_locations)))
-    return home / "model" if name == "all-MiniLM-L6-v2" else _decoded(home / "e5-small-q4.bin", name, cache)
+    if name == "all-MiniLM-L6-v2":
+        return home / "model"
+    return decoded(home / "e5-small-q4.bin", name, cache, _write)
 
 
-def _decoded(source: Path, name: str, cache: Path) -> Path:
-    """Decode `source` unless an earlier run has; the rename at the end is what makes it count."""
+def decoded(source: Path, name: str, cache: Path, write: Callable[[Path, Path], None]) -> Path:
+    """The folder that `write` makes of `source`, unless an earlier run has; the rename at the end counts."""
     target = cache / "bases" / f"{name}-{source.stat().st_size}"
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".decoding-"))
     try:
-        _write(source, scratch)
+        write(source, scratch)
+        for path in [*scratch.iterdir(), scratch]:
+            _sync(path)
         os.rename(scratch, target)
     except OSError:
         if not target.is_dir():  # else another process was first, with the same bytes
@@ -87,8 +91,6 @@ def _write(source: Path, scratch: Path) -> None:
     (scratch / "config.json").write_text(json.dumps(_config(shape, special["pad"]), indent=1), "utf-8")
     _tokenizer(pieces, special).save(str(scratch / "tokenizer.json"))
     (scratch / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config()), "utf-8")
-    for path in [*scratch.iterdir(), scratch]:
-        _sync(path)
 
 
 def _sync(path: Path) -> None:

@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from headrace.errors import NotFound
+from headrace.recipe.hours import checked_opening, checked_zone
+from headrace.recipe.places import checked_network, checked_origin
 from headrace.records import Channel
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -36,6 +38,17 @@ class TaskRecipe(Section):
     precision: Literal["int8", "fp32"] = Field(default="int8", description="of the products that serve")
 
 
+class WebhookRecipe(Section):
+    """Where a channel's customers are by webhooks: their messages come to POST /v1/hooks/CHANNEL."""
+
+    url: str = Field(pattern=r"^https?://\S+$", description="where what is said to them goes")
+    messenger: str = Field(default="standard", description="standard, or package:Class")
+    options: dict[str, Any] = Field(default_factory=dict)
+    allow: tuple[str, ...] = Field(
+        default=(), description="hosts, with an odd port, within a network of yours"
+    )
+
+
 class ChannelRecipe(Section):
     """Who asks."""
 
@@ -44,9 +57,10 @@ class ChannelRecipe(Section):
     owner: str = ""
     daily_quota: int | None = Field(default=None, ge=1)
     share: bool = Field(True, description="its examples may train the shared adapter")
-    origins: tuple[str, ...] = Field(
+    origins: tuple[Annotated[str, AfterValidator(checked_origin)], ...] = Field(
         default=(), description="web pages that may use its public keys, as https://shop.example"
     )
+    webhook: WebhookRecipe | None = Field(default=None, description="its customers are elsewhere")
 
 
 class SourceRecipe(Section):
@@ -99,6 +113,9 @@ class GateRecipe(Section):
     latency: float = Field(default=1.5, ge=1, description="times the serving adapter's work of a row at most")
     calibration: float = Field(
         default=3.0, ge=0, le=100, description="points that the calibration error may grow"
+    )
+    expected: int = Field(
+        default=0, ge=0, description="questions of expectations.csv that a release may break"
     )
 
 
@@ -182,6 +199,9 @@ class ServeRecipe(Section):
     acknowledge: Literal["stored", "first"] = Field(
         default="stored", description="when an answer is sent: once it is on disk, or before"
     )
+    proxies: tuple[Annotated[str, AfterValidator(checked_network)], ...] = Field(
+        default=(), description="addresses of reverse proxies whose X-Forwarded-For is believed"
+    )
 
 
 class KnowledgeRecipe(Section):
@@ -196,8 +216,10 @@ class KnowledgeRecipe(Section):
 class HoursRecipe(Section):
     """When persons answer; outside of it a ticket waits and the customer is told so."""
 
-    zone: str = "UTC"
-    open: tuple[str, ...] = Field(default=(), description='as "mon-fri 09:00-18:00"; empty is always')
+    zone: Annotated[str, AfterValidator(checked_zone)] = "UTC"
+    open: tuple[Annotated[str, AfterValidator(checked_opening)], ...] = Field(
+        default=(), description='as "mon-fri 09:00-18:00"; empty is always'
+    )
 
 
 class ModelRecipe(Section):
@@ -231,7 +253,9 @@ class SupportRecipe(Section):
         default=0.1, ge=0, lt=1, description="below the threshold by this much, the customer is asked"
     )
     hours: HoursRecipe = HoursRecipe()
-    webhook: str | None = Field(default=None, description="told of each waiting ticket")
+    webhook: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", description="told of each waiting ticket"
+    )
     writer: ModelRecipe | None = Field(default=None, description="writes answers from passages")
 
 
@@ -239,7 +263,9 @@ class RetentionRecipe(Section):
     """Days after which what users said is deleted; None keeps it."""
 
     answers: int | None = Field(default=None, ge=1, description="answers and searches")
-    conversations: int | None = Field(default=None, ge=1, description="closed ones, with their tickets")
+    conversations: int | None = Field(
+        default=None, ge=1, description="since the last message; none that waits for a person"
+    )
     quarantine: int | None = Field(default=None, ge=1)
 
 

@@ -5,6 +5,7 @@ answer can be traced to the rows that taught it. Times are UTC.
 """
 
 from headrace.records.loop import (
+    COUNTING,
     Adapter,
     Answer,
     Audit,
@@ -52,6 +53,7 @@ from headrace.records.service import (
 )
 
 __all__ = [
+    "COUNTING",
     "Adapter",
     "Answer",
     "Audit",

@@ -12,7 +12,9 @@ from headrace.records.making import Json
 Split = Literal["train", "validation", "test"]
 Origin = Literal["source", "feedback", "owner"]
 Verdict = Literal["right", "wrong", "correction"]
-FeedbackState = Literal["counts", "held", "undone"]
+FeedbackState = Literal["counts", "accepted", "agreed", "held", "undone"]
+COUNTING: tuple[FeedbackState, ...] = ("counts", "accepted", "agreed")
+"""The states of feedback that counts: by itself, by the owner's word though it was held, or as others agree."""
 Stage = Literal["shadow", "canary", "watch"]
 KeyKind = Literal["secret", "public"]
 
@@ -174,8 +176,9 @@ class Answer:
 class Feedback:
     """What a user said of an answer. A correction carries the right label.
 
-    `person` is a pseudonym of who said it, `key` the id of the key through which it came. Feedback that is
-    `held` or `undone` counts for nothing; `reason` says why. `chance` is what the adapter gave the label then.
+    `person` is a pseudonym of who said it, `key` the id of the key through which it came. Feedback counts in
+    the states `COUNTING`; that is `held` or `undone` counts for nothing, and `reason` says why. `chance` is what
+    the adapter gave the label then.
     """
 
     id: str

@@ -11,7 +11,9 @@ from headrace.records import Adapter, Clock, Event, IdMaker, Json, Release, rand
 from headrace.store import Store
 
 Also = Callable[[Connection, Sequence[Release]], None]
-NEEDED = ("head.safetensors", "graph.onnx", "tokenizer.json", "base.json")
+GRAPH = ("graph.onnx", "tokenizer.json", "base.json")
+HEADS = ("head.safetensors", "rerank.json")
+"""What is on the graph: a head answers with labels, a ranking finds passages."""
 
 
 def promote(
@@ -78,7 +80,8 @@ def refuse(
 
 def complete(store: Store, adapter: Adapter) -> None:
     """Raises ArtifactError where a file that serving needs is not named by the adapter, missing or damaged."""
-    absent = [name for name in NEEDED if name not in adapter.files]
+    absent = [name for name in GRAPH if name not in adapter.files]
+    absent += [] if any(name in adapter.files for name in HEADS) else [HEADS[0]]
     if absent:
         raise ArtifactError(
             f"the adapter {adapter.id} has no {', '.join(absent)}.",

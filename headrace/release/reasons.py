@@ -11,6 +11,8 @@ ENGLISH = {
     "fall": "of {n} rows {where} it answers {challenger} % right, the serving one {champion} %",
     "more": "{count} more classes or slices fell",
     "floors": "{falls}; a class or a slice may lose {margin} points",
+    "expected": "{lost} of the {n} questions of expectations.csv are no longer answered as expected"
+    " ({questions}), and the recipe allows {limit}",
     "golden": "{lost} of the {n} golden rows are newly wrong and {won} newly right, a loss of {points} points,"
     " and the recipe allows {margin}",
     "size": "it takes {kilobytes} KB, and the recipe allows {limit}",
@@ -35,6 +37,8 @@ CHINESE = {
     "fall": "在{where} {n} 条数据上它答对 {challenger} %，在用者答对 {champion} %",
     "more": "另有 {count} 个类别或分组下降",
     "floors": "{falls}；而一个类别或分组只允许损失 {margin} 个百分点",
+    "expected": "expectations.csv 的 {n} 个问题中有 {lost} 个不再得到预期的回答（{questions}），"
+    "而配方允许 {limit} 个",
     "golden": "{n} 条黄金数据中有 {lost} 条新答错、{won} 条新答对，损失 {points} 个百分点，而配方只允许 {margin}",
     "size": "它占 {kilobytes} KB，而配方只允许 {limit}",
     "work": "一条数据所经过的权重是在用者的 {times} 倍，而配方只允许 {limit} 倍",
@@ -89,6 +93,11 @@ def _golden(check: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return words["golden"].format_map(found)
 
 
+def _expected(check: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    quoted = ", ".join(words["quoted"].format(value=text) for text in check["questions"])
+    return words["expected"].format_map({**check, "questions": quoted})
+
+
 def _size(check: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return words["size"].format(kilobytes=f"{check['kilobytes']:,.1f}", limit=f"{check['limit']:,}")
 
@@ -110,6 +119,7 @@ def number(points: float) -> str:
 _SAID = {
     "floors": _floors,
     "golden": _golden,
+    "expected": _expected,
     "size": _size,
     "work": _work,
     "calibration": _calibration,

@@ -1,4 +1,6 @@
-"""Telling somebody: one message a turn, and one at once where a watch takes a release back, to the addresses of the recipe, through apprise (headrace[alerts]).
+"""Telling somebody through apprise (headrace[alerts]), at the addresses of the recipe.
+
+One message a turn, and one at once where a watch takes a release back.
 
 An alert that cannot be sent is logged and fails nothing. Addresses hold passwords: messages and logs name them
 by their number and service alone. What users wrote is not sent.
@@ -18,7 +20,7 @@ from headrace.recipe import Recipe
 from headrace.reports.drift import AccuracyDrift, InputDrift
 from headrace.reports.turns import TurnReport, named
 
-Kind = Literal["release", "refusal", "rollback", "failure", "drift"]
+Kind = Literal["release", "refusal", "rollback", "failure", "drift", "ticket"]
 
 LONGEST = 20  # lines of a message; the rest is counted
 _LOG = logging.getLogger(__name__)

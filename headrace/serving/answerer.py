@@ -46,6 +46,12 @@ def wrong_with(text: str) -> str:
     return ""
 
 
+def _refuse_searches(recipe: Recipe, task: str) -> None:
+    if recipe.task(task).kind == "embed":
+        said = f"the task {task!r} finds passages and has no labels."
+        raise InputError(said, field="task", cure='Ask it so: headrace search "..." --channel CHANNEL')
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """An answer that is not stored; `because` is the correction that decided it, where one did."""
@@ -77,6 +83,7 @@ class Answerer:
         first release, InputError where a text is none.
         """
         refuse_no_texts(texts)
+        _refuse_searches(self._recipe, task)
         self.follow()
         who = None if person is None else pseudonym(person, self._store.salts.persons(self._ids))
         masked = [self._mask(channel, text) for text in texts]

@@ -42,7 +42,8 @@ class Live:
         history = self._store.history
         version = history.version()
         # At first what serves is enough; later what is new: of a thousand channels one has changed.
-        releases = history.since(self._version) if self._version else history.current()
+        newest = history.since(self._version) if self._version else history.current()
+        releases = [release for release in newest if self._has_labels(release.task)]
         trials = [OpenTrial.of(trial) for trial in self._store.trials.list(open_only=True)]
         named = {release.adapter for release in releases} | {trial.challenger for trial in trials}
         files, path = history.files_of(named - self._bank.sources.keys()), self._store.artifacts.path
@@ -52,6 +53,11 @@ class Live:
         for task, adapter in _heads_of_tasks(bank.router).items():
             self._set_reach(task, bank.sources[adapter].digests.get(RADIUS_FILE))
         self._swap(bank)
+
+    def _has_labels(self, task: str) -> bool:
+        """Whether its adapters answer with labels; those that find passages are the searcher's."""
+        found = self._recipe.tasks.get(task)
+        return found is None or found.kind == "classify"
 
     def _set_reach(self, task: str, digest: str | None) -> None:
         """Tell the memory how far corrections of a task reach: the recipe's word, or the adapter's."""

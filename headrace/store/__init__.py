@@ -19,6 +19,7 @@ from headrace.store.artifacts import Artifacts
 from headrace.store.backup import read_backup, read_recipe, write_backup
 from headrace.store.conversations import Conversations, Tickets
 from headrace.store.database import BUSY_SECONDS, Database
+from headrace.store.deliveries import Deliveries
 from headrace.store.examples import Examples
 from headrace.store.failures import disk_errors
 from headrace.store.feedbacks import Feedbacks
@@ -28,6 +29,7 @@ from headrace.store.releases import History
 from headrace.store.rows import Added, Cursors, Quarantine, Rows
 from headrace.store.steps import Steps
 from headrace.store.trials import Salts, Shadows, Trials
+from headrace.store.users import Sessions, Users
 
 __all__ = ["Added", "Database", "Reply", "Store", "TurnState", "read_recipe"]
 
@@ -58,6 +60,9 @@ class Store:
         self.searches = Searches(database)
         self.conversations = Conversations(database)
         self.tickets = Tickets(database)
+        self.users = Users(database)
+        self.sessions = Sessions(database)
+        self.deliveries = Deliveries(database)
 
     @classmethod
     def open(
@@ -83,6 +88,23 @@ class Store:
             database.close()
             raise
         return cls(database, artifacts)
+
+    @staticmethod
+    def is_there(location: str, folder: Path) -> bool:
+        """Whether a store was ever made at `location`; changes nothing.
+
+        Raises NotFound where there was one, and it is lost; StoreError where nobody can tell.
+        """
+        if "://" in location:
+            database = Database(location)
+            try:
+                return database.revision() is not None
+            finally:
+                database.close()
+        path = (folder / location).resolve()
+        if not path.is_file() and any(Artifacts(folder / "artifacts")):
+            raise _missing(path, lost=True)
+        return path.is_file()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -114,14 +136,18 @@ class Store:
 def _check_file(path: Path, artifacts: Artifacts, create: bool) -> None:
     """Whether there is a store at `path` or may be one from now on."""
     if not create and not path.is_file():
-        lost = "Restore a backup into another folder: headrace restore BACKUP --project DIR"
-        raise NotFound(f"no store at {path}.", cure=lost if any(artifacts) else "Run: headrace init")
+        raise _missing(path, lost=any(artifacts))
     # An empty file is a store whose creation was cut off, unless something was made with it.
     if path.is_file() and not path.stat().st_size and not _log_of(path) and any(artifacts):
         raise StoreError(
             "the store has lost its content.", where=str(path), cure="Restore it: headrace restore BACKUP"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _missing(path: Path, *, lost: bool) -> NotFound:
+    restore = "Restore a backup into another folder: headrace restore BACKUP --project DIR"
+    return NotFound(f"no store at {path}.", cure=restore if lost else "Run: headrace init")
 
 
 def _log_of(path: Path) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, literal_column, select, update
 
 from headrace.errors import NotFound
 from headrace.records import Answer
@@ -42,6 +42,17 @@ class Answers:
                 "there is no such answer.", where="answer", cure="Send the id that /v1/predict returned."
             )
         return record(Answer, found)
+
+    def latest(self, task: str | None = None, channel: str | None = None, limit: int = 50) -> list[Answer]:
+        """The answers that were given last, newest first."""
+        t = tables.answers
+        # SQLite's rowid is the order of coming, so that a long table is read from its end.
+        order = literal_column("rowid") if self._database.is_sqlite else t.c.at
+        query = select(t).order_by(order.desc(), t.c.id).limit(limit)
+        for column, wanted in ((t.c.task, task), (t.c.channel, channel)):
+            query = query if wanted is None else query.where(column == wanted)
+        with self._database.read() as connection:
+            return [record(Answer, row) for row in connection.execute(query)]
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Answers by (task, channel)."""

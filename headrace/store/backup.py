@@ -2,7 +2,8 @@
 
 A backup is a tar: `headrace.yaml`, a JSON Lines file a table, the artifacts, and the schema's revision. All
 tables are read in one transaction, so it equals one committed state; artifacts never change, so they need no
-such care.
+such care. What an earlier version wrote is brought to this one by the same migrations that a store goes through
+when it is opened.
 """
 
 from __future__ import annotations
@@ -12,24 +13,25 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, MetaData, Table, func, select
 
 from headrace.errors import Conflict, InputError, NotFound
 from headrace.store import tables
 from headrace.store.artifacts import Artifacts, sync_folder
-from headrace.store.database import Database, check_known
+from headrace.store.database import VERSION_TABLE, Database, check_known
 from headrace.store.failures import disk_errors
 from headrace.store.table import batches
 
 RECIPE = "headrace.yaml"
 SCHEMA = "schema"
 BATCH = 1000
+RowsOf = Callable[[Table], Iterable[dict[str, Any]]]
 _ANOTHER = "Take another backup."
 
 
@@ -67,11 +69,14 @@ def read_backup(backup: Path, database: Database, artifacts: Artifacts) -> dict[
     Raises Conflict where the store holds something already, InputError where the file is not a backup.
     """
     with _opened(backup) as tar:
-        check_known(_member(tar, SCHEMA, backup).read().decode(), str(backup))
+        schema = _member(tar, SCHEMA, backup).read().decode()
+        check_known(schema, str(backup))
         _restore_artifacts(tar, artifacts, backup)
-        with database.write() as connection:
+        older = schema != database.revision()
+        source = _migrated(tar, schema, backup, artifacts.folder.parent) if older else _as_it_is(tar, backup)
+        with source as rows_of, database.write() as connection:
             _check_empty(connection, database)
-            counts = {t.name: _fill(connection, t, tar, backup) for t in tables.metadata.sorted_tables}
+            counts = {t.name: _fill(connection, t, rows_of(t)) for t in tables.metadata.sorted_tables}
             _advance_sequences(connection, database)
     return counts
 
@@ -151,10 +156,49 @@ def _check_empty(connection: Connection, database: Database) -> None:
             )
 
 
-def _fill(connection: Connection, table: Table, tar: tarfile.TarFile, backup: Path) -> int:
+@contextmanager
+def _as_it_is(tar: tarfile.TarFile, backup: Path) -> Iterator[RowsOf]:
+    """The rows of a table as they stand in a backup of this version."""
+    yield lambda table: _rows(_member(tar, f"tables/{table.name}.jsonl", backup), table, backup)
+
+
+@contextmanager
+def _migrated(tar: tarfile.TarFile, schema: str, backup: Path, beside: Path) -> Iterator[RowsOf]:
+    """The rows of today's tables that the migrations make of a backup of an earlier `schema`.
+
+    They are taken in a database of their own, on the disk that has room for them, so that a step that fails
+    leaves nothing in the store.
+    """
+    with tempfile.TemporaryDirectory(dir=beside) as folder:
+        database = Database(f"sqlite:///{folder}/older.db")
+        try:
+            database.upgrade(schema)
+            with database.write() as connection, _as_it_is(tar, backup) as rows_of:
+                for table in _tables_of(connection):
+                    _fill(connection, table, rows_of(table))
+            database.upgrade()
+            with database.read() as connection:
+                read = connection.execution_options(yield_per=BATCH)
+                yield lambda table: (dict(row._mapping) for row in read.execute(select(table)))
+        finally:
+            database.close()
+
+
+def _tables_of(connection: Connection) -> list[Table]:
+    """The tables of an earlier schema. A column keeps its name for good, so today's say which ones are times."""
+    found = MetaData()
+    found.reflect(connection)
+    for table in found.tables.values():
+        today = tables.metadata.tables.get(table.name)
+        for column in today.columns if today is not None else ():
+            if isinstance(column.type, tables.Moment) and column.name in table.columns:
+                table.columns[column.name].type = column.type
+    return [table for table in found.sorted_tables if table.name != VERSION_TABLE]
+
+
+def _fill(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> int:
     count = 0
-    lines = _member(tar, f"tables/{table.name}.jsonl", backup)
-    for batch in batches(_rows(lines, table, backup), BATCH):
+    for batch in batches(rows, BATCH):
         connection.execute(table.insert(), batch)
         count += len(batch)
     return count

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, exists, func, or_, select, update
 
 from headrace.errors import Conflict, NotFound
 from headrace.records import Check, Conversation, ConversationState, Message, Ticket, TicketState
@@ -18,11 +18,12 @@ from headrace.store.table import adding, one_at_a_time, record, values
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A machine's answer that was drawn and checked, in the order of the checks."""
+    """A machine's answer that was drawn and checked, in the order of the checks; `adapter` gave it."""
 
     message: Message
     right: bool
     at: datetime
+    adapter: str | None = None
 
 
 class Conversations:
@@ -31,9 +32,10 @@ class Conversations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_in(self, connection: Connection, conversation: Conversation) -> None:
-        """Store a new conversation, inside a transaction of the caller's."""
-        connection.execute(tables.conversations.insert(), [values(conversation)])
+    def begin_in(self, connection: Connection, conversation: Conversation) -> bool:
+        """Store a new conversation, inside a transaction of the caller's; False where its id is there already."""
+        made = adding(tables.conversations, self._database.engine.dialect.name)
+        return bool(connection.execute(made, [values(conversation)]).rowcount)
 
     def get(self, conversation_id: str, *, channel: str | None = None) -> Conversation:
         """One conversation; that of another channel is not found, in the same words as an id nobody has."""
@@ -104,6 +106,19 @@ class Conversations:
         with self._database.read() as connection:
             return [record(Message, row) for row in connection.execute(query)]
 
+    def spoken_after(self, number: int | None) -> tuple[int, builtins.list[str] | None]:
+        """The number of the last message, and the conversations in which something was said after `number`.
+
+        With None no conversation is named: it is where a listener begins.
+        """
+        t = tables.messages
+        with self._database.read() as connection:
+            last = connection.execute(select(func.coalesce(func.max(t.c.seq), 0))).scalar_one()
+            if number is None or last == number:
+                return int(last), None if number is None else []
+            spoken = select(t.c.conversation).where(t.c.seq > number).distinct()
+            return int(last), list(connection.execute(spoken).scalars())
+
     def message(self, message_id: str) -> Message:
         """One message; raises NotFound."""
         t = tables.messages
@@ -125,6 +140,23 @@ class Conversations:
             .order_by(m.c.seq)
             .limit(limit)
         )
+        with self._database.read() as connection:
+            return [record(Message, row) for row in connection.execute(query)]
+
+    def unsettled(self, channel: str | None = None, limit: int = 1000) -> builtins.list[Message]:
+        """Messages of customers that the machine did not answer itself, newest first."""
+        m, c, t = tables.messages, tables.conversations, tables.tickets
+        reply = m.alias()
+        unsure = select(reply.c.id).where(reply.c.reply_to == m.c.id, reply.c.decision.in_(("ask", "person")))
+        query = (
+            select(m)
+            .join(c, c.c.id == m.c.conversation)
+            .where(m.c.author == "customer")
+            .where(or_(exists(unsure), exists(select(t.c.id).where(t.c.message == m.c.id))))
+            .order_by(m.c.seq.desc())
+            .limit(limit)
+        )
+        query = query if channel is None else query.where(c.c.channel == channel)
         with self._database.read() as connection:
             return [record(Message, row) for row in connection.execute(query)]
 
@@ -212,18 +244,45 @@ class Tickets:
 
     def checked(self, task: str, channel: str, limit: int) -> builtins.list[Checked]:
         """The latest `limit` answers of (task, channel) that were drawn and checked, oldest first."""
-        m, c, k = tables.messages, tables.conversations, tables.checks
+        m, c, k, a = tables.messages, tables.conversations, tables.checks, tables.answers
         query = (
-            select(m, k.c.right.label("was_right"), k.c.at.label("checked_at"))
+            select(
+                m, k.c.right.label("was_right"), k.c.at.label("checked_at"), a.c.adapter.label("by_adapter")
+            )
             .join(k, k.c.message == m.c.id)
             .join(c, c.c.id == m.c.conversation)
+            .outerjoin(a, a.c.id == m.c.answer)
             .where(m.c.task == task, c.c.channel == channel, m.c.drawn, m.c.score.is_not(None))
             .order_by(k.c.seq.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
             found = connection.execute(query).all()
-        return [Checked(record(Message, row), row.was_right, row.checked_at) for row in reversed(found)]
+        return [
+            Checked(record(Message, row), row.was_right, row.checked_at, row.by_adapter)
+            for row in reversed(found)
+        ]
+
+    def checks_version(self) -> int:
+        """Grows with every check."""
+        with self._database.read() as connection:
+            return int(
+                connection.execute(select(func.coalesce(func.max(tables.checks.c.seq), 0))).scalar_one()
+            )
+
+    def check_counts(self, task: str, channel: str) -> tuple[int, int]:
+        """How many answers of (task, channel) were drawn and checked, and how many drawn ones wait for it."""
+        m, c, k = tables.messages, tables.conversations, tables.checks
+        query = (
+            select(func.count(k.c.seq), func.count())
+            .select_from(m)
+            .join(c, c.c.id == m.c.conversation)
+            .outerjoin(k, k.c.message == m.c.id)
+            .where(m.c.task == task, c.c.channel == channel, m.c.drawn, m.c.score.is_not(None))
+        )
+        with self._database.read() as connection:
+            checked, drawn = connection.execute(query).one()
+        return int(checked), int(drawn) - int(checked)
 
     def unchecked(self, channel: str | None = None, limit: int = 200) -> builtins.list[Message]:
         """Answers that were drawn and that nobody has checked yet, oldest first."""

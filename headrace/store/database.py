@@ -75,17 +75,17 @@ class Database:
         check_known(found, self.where)
         return found == _revisions()[0]
 
-    def upgrade(self) -> None:
+    def upgrade(self, to: str = "head") -> None:
         """Create the tables or bring them to this version; a no-op where they are there already.
 
-        Raises StoreError where a newer Headrace has written the store.
+        `to` names an earlier schema. Raises StoreError where a newer Headrace has written the store.
         """
         if self.is_current():
             return
         scripts = _scripts()
         with database_errors(self.where), self.engine.connect() as connection:
             scripts.attributes["connection"] = connection
-            command.upgrade(scripts, "head")
+            command.upgrade(scripts, to)
 
     def checkpoint(self) -> None:
         """Move what SQLite's log holds into its file, without holding anybody up; called often, it is short.

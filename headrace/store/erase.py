@@ -20,12 +20,14 @@ from headrace.store.chain import HISTORY, Chain
 from headrace.store.database import Database
 from headrace.store.failures import database_errors
 from headrace.store.table import batches
+from headrace.store.talk import Talk, erase, erase_talk_in, talk_of
 
 GONE = "(forgotten)"
 _BATCH = 500
 _GROWN = {"word", "before", "after"}
 _NAME = re.compile(r"[a-z]+_[0-9A-Za-z._-]+")
-_ERASED = ("rows", "quarantine", "examples", "answers", "feedback", "shadows", "audits", "replies")
+_TALK = ("conversations", "messages", "tickets", "checks", "searches", "deliveries", "documents", "passages")
+_ERASED = ("rows", "quarantine", "examples", "answers", "feedback", "shadows", "audits", "replies", *_TALK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class Theirs:
     answers: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
     rows: frozenset[str] = field(default=frozenset())
+    talk: Talk = field(default=Talk())
 
     @property
     def names(self) -> frozenset[str]:
         """All ids, by which other records may name them."""
-        return self.feedback | self.answers | self.rows | {self.person}
+        talk = self.talk.conversations | self.talk.messages
+        return self.feedback | self.answers | self.rows | talk | {self.person}
 
 
 def find(database: Database, person: str) -> Theirs:
@@ -51,17 +55,21 @@ def find(database: Database, person: str) -> Theirs:
     """
     f, a = tables.feedback.c, tables.answers.c
     with database.read() as connection:
+        talk = talk_of(connection, tables.conversations.c.person == person)
         said = set(connection.execute(select(f.id).where(f.person == person)).scalars())
         asked = set(connection.execute(select(a.id).where(a.person == person)).scalars())
         about = select(f.answer).where(f.person == person)
         nameless = set(connection.execute(select(a.id).where(a.person.is_(None), a.id.in_(about))).scalars())
         others = (f.answer.in_(about), (f.person != person) | f.person.is_(None))
-        answers = asked | (nameless - set(connection.execute(select(f.answer).where(*others)).scalars()))
+        answers = (
+            asked
+            | talk.answers
+            | (nameless - set(connection.execute(select(f.answer).where(*others)).scalars()))
+        )
         for some in batches(sorted(answers), _BATCH):
             said |= set(connection.execute(select(f.id).where(f.answer.in_(some))).scalars())
-        return Theirs(
-            person, frozenset(said), frozenset(answers), frozenset(_texts(connection, said, answers))
-        )
+        texts = frozenset(_texts(connection, said, answers)) | talk.texts
+        return Theirs(person, frozenset(said), frozenset(answers), texts, talk=talk)
 
 
 def _texts(connection: Connection, feedback: Collection[str], answers: Collection[str]) -> Iterator[str]:
@@ -71,17 +79,18 @@ def _texts(connection: Connection, feedback: Collection[str], answers: Collectio
 
 
 def erase_in(connection: Connection, theirs: Theirs) -> dict[str, int]:
-    """Delete feedback, answers, what belongs to them, and kept replies; counts by table.
+    """Delete feedback, answers, conversations, what belongs to them, and kept replies; counts by table.
 
     Inside a transaction of the caller's.
     """
     t = tables
     counts = {
-        "replies": _replies(connection, theirs.feedback | theirs.answers),
-        "shadows": _delete(connection, t.shadows, "answer", theirs.answers),
-        "audits": _delete(connection, t.audits, "answer", theirs.answers),
-        "feedback": _delete(connection, t.feedback, "id", theirs.feedback),
-        "answers": _delete(connection, t.answers, "id", theirs.answers),
+        "replies": _replies(connection, theirs.names),
+        "shadows": erase(connection, t.shadows, "answer", theirs.answers),
+        "audits": erase(connection, t.audits, "answer", theirs.answers),
+        "feedback": erase(connection, t.feedback, "id", theirs.feedback),
+        "answers": erase(connection, t.answers, "id", theirs.answers),
+        **{name: n for name, n in erase_talk_in(connection, theirs.talk).items() if n},
     }
     for some in batches(sorted(theirs.feedback), _BATCH):
         connection.execute(update(t.answers).where(t.answers.c.because.in_(some)).values(because=None))
@@ -119,13 +128,6 @@ def compact(database: Database) -> None:
             return
         with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.exec_driver_sql(f"VACUUM FULL {', '.join(_ERASED)}")
-
-
-def _delete(connection: Connection, table: Table, column: str, ids: Collection[str]) -> int:
-    return sum(
-        connection.execute(delete(table).where(table.c[column].in_(some))).rowcount
-        for some in batches(sorted(ids), _BATCH)
-    )
 
 
 def _replies(connection: Connection, names: frozenset[str]) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, case, func, select, update
 
 from headrace.errors import NotFound
-from headrace.records import Feedback, FeedbackState
+from headrace.records import COUNTING, Feedback, FeedbackState
 from headrace.store import tables
 from headrace.store.database import Database
 from headrace.store.steps import next_step_in
@@ -23,6 +23,8 @@ _BATCH = 900
 _DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 # What happened to a feedback last: that it came, or that somebody changed what it counts for.
 _RANK = func.coalesce(_T.c.changed, _T.c.seq)
+OTHERS = "others say the same"
+"""The reason of feedback that counts as others agree."""
 NEAREST = 5000
 """Corrections of a (task, channel), the newest, that a new one is compared with."""
 
@@ -88,9 +90,15 @@ class Feedbacks:
         *,
         space: str | None = None,
         embedding: str | None = None,
+        agreed: Sequence[str] = (),
     ) -> None:
-        """Like `add`, inside a transaction of the caller's, with the place where its text lies."""
+        """Like `add`, inside a transaction of the caller's, with the place where its text lies.
+
+        `agreed` are the ids by whose agreement it counts: see `agree_in`.
+        """
         row = values(feedback, space=space, embedding=embedding)
+        if feedback.state == "agreed":
+            row["reason"] = " ".join(agreed)
         connection.execute(adding(_T, self._dialect), [row])
 
     def list(
@@ -103,18 +111,18 @@ class Feedbacks:
         person: str | None = None,
         limit: int | None = None,
     ) -> list[Feedback]:
-        """Feedback in the order in which it came."""
+        """Feedback in the order in which it came; the state "counts" stands for all that counts."""
         query = _where(task=task, channel=channel, used=used, state=state, person=person)
         query = query.order_by(_T.c.seq)
         query = query if limit is None else query.limit(limit)
         with self._database.read() as connection:
-            return [record(Feedback, row) for row in connection.execute(query)]
+            return [_said(row) for row in connection.execute(query)]
 
     def waiting(self) -> builtins.list[Feedback]:
         """What the next turn looks at, in the order in which it takes effect: all unused but what is held."""
         query = select(*_SAID).where(_T.c.used.is_(False), _T.c.state != "held").order_by(_RANK, _T.c.seq)
         with self._database.read() as connection:
-            return [record(Feedback, row) for row in connection.execute(query)]
+            return [_said(row) for row in connection.execute(query)]
 
     def live(
         self,
@@ -157,12 +165,19 @@ class Feedbacks:
         found: builtins.list[Any] = []
         for batch in batches(dict.fromkeys(ids), _BATCH):
             found += connection.execute(select(*_SAID).where(_T.c.id.in_(batch)))
-        return [record(Feedback, row) for row in sorted(found, key=lambda row: int(row.seq))]
+        return [_said(row) for row in sorted(found, key=lambda row: int(row.seq))]
 
-    def agreed_in(self, connection: Connection, begins: str) -> builtins.list[Feedback]:
-        """Feedback that counts for a reason that begins so, inside a transaction of the caller's."""
-        query = _where(state="counts").where(_T.c.reason.startswith(begins, autoescape=True))
-        return [record(Feedback, row) for row in connection.execute(query.order_by(_T.c.seq))]
+    def agreed_in(self, connection: Connection) -> dict[str, builtins.list[str]]:
+        """Feedback that counts as others agree, by id, and the ids of those, its own among them."""
+        query = select(_T.c.id, _T.c.reason).where(_T.c.state == "agreed").order_by(_T.c.seq)
+        return {row.id: (row.reason or "").split() for row in connection.execute(query)}
+
+    def agree_in(self, connection: Connection, feedback_id: str, names: Sequence[str]) -> None:
+        """Let held feedback count, inside a transaction of the caller's, as `names` say the same.
+
+        These ids of feedback and examples are kept in the place of its reason, and `agreed_in` alone reads them.
+        """
+        self.set_state_in(connection, [feedback_id], "agreed", " ".join(names))
 
     def placed_in(
         self, connection: Connection, task: str, channel: str, *, held: str
@@ -173,7 +188,7 @@ class Feedbacks:
         """
         query = select(*_PLACED).where(_T.c.task == task, _T.c.channel == channel, _T.c.label.is_not(None))
         waits = (_T.c.state == "held") & _T.c.reason.startswith(held, autoescape=True)
-        query = query.where((_T.c.state == "counts") | waits)
+        query = query.where(_counts() | waits)
         rows = connection.execute(query.order_by(_T.c.seq.desc()).limit(NEAREST)).all()
         return [Placed(*row) for row in reversed(rows)]
 
@@ -187,7 +202,7 @@ class Feedbacks:
             and_(c.channel == feedback.channel, c.at > at - _MINUTE, _of_users()),
         )
         sums = [func.coalesce(func.sum(case((rule, 1), else_=0)), 0) for rule in rules]
-        live = and_(c.at > at - _DAY, c.state == "counts", c.label.is_not(None))
+        live = and_(c.at > at - _DAY, _counts(), c.label.is_not(None))
         return Counted(*map(int, connection.execute(select(*sums).where(live)).one()))
 
     def place(self, places: Sequence[tuple[str, str, str]]) -> int:
@@ -220,9 +235,9 @@ class Feedbacks:
         where = (_T.c.task == task, _T.c.label.in_(old))
         return connection.execute(update(_T).where(*where).values(label=label)).rowcount
 
-    def explain_in(self, connection: Connection, feedback_id: str, reason: str) -> None:
-        """Give another reason for the state of a feedback, inside a transaction of the caller's."""
-        connection.execute(update(_T).where(_T.c.id == feedback_id).values(reason=reason))
+    def agree_still_in(self, connection: Connection, feedback_id: str, names: Sequence[str]) -> None:
+        """Say who of those that agreed is left, inside a transaction of the caller's."""
+        connection.execute(update(_T).where(_T.c.id == feedback_id).values(reason=" ".join(names)))
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
@@ -241,7 +256,7 @@ class Feedbacks:
         query = _where(task=task, used=True, state="counts").add_columns(step)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(step, _RANK, _T.c.seq))
-            return [(row.since, record(Feedback, row)) for row in rows]
+            return [(row.since, _said(row)) for row in rows]
 
     def mark_used_in(self, connection: Connection, ids: Sequence[str]) -> None:
         """Say that examples were made of these, inside a transaction of the caller's.
@@ -249,9 +264,16 @@ class Feedbacks:
         Those that count keep the number of the step in which they first did.
         """
         step = next_step_in(connection) if ids else 0
-        first = case((_T.c.state == "counts", func.coalesce(_T.c.step, step)), else_=_T.c.step)
+        first = case((_counts(), func.coalesce(_T.c.step, step)), else_=_T.c.step)
         for batch in batches(ids, _BATCH):
             connection.execute(update(_T).where(_T.c.id.in_(batch)).values(used=True, step=first))
+
+    def marks(self) -> tuple[int, int, int]:
+        """Changes whenever what counts changes: the newest feedback, the last change of one, and how many there are."""
+        asked = (func.max(_T.c.seq), func.max(_T.c.changed), func.count())
+        with self._database.read() as connection:
+            newest, changed, count = connection.execute(select(*asked)).one()
+        return int(newest or 0), int(changed or 0), int(count)
 
     def version(self) -> int:
         """A number that grows with every feedback; a server compares it to notice one."""
@@ -265,12 +287,25 @@ def _of_users() -> Any:
     return _T.c.key.is_not(None) | _T.c.person.is_not(None)
 
 
+def _counts() -> Any:
+    return _T.c.state.in_(COUNTING)
+
+
 def _where(**wanted: object) -> Any:
     query = select(*_SAID)
     for name, value in wanted.items():
-        query = query if value is None else query.where(_T.c[name] == value)
+        if (name, value) == ("state", "counts"):
+            query = query.where(_counts())
+        elif value is not None:
+            query = query.where(_T.c[name] == value)
     return query
 
 
+def _said(row: Any) -> Feedback:
+    """A feedback as anybody may see it: who agrees is nobody's business."""
+    found: Feedback = record(Feedback, row)
+    return replace(found, reason=OTHERS) if found.state == "agreed" else found
+
+
 def _ranked(row: Any) -> Ranked:
-    return Ranked(row.seq, row.rank, record(Feedback, row))
+    return Ranked(row.seq, row.rank, _said(row))

@@ -12,7 +12,7 @@ from headrace.errors import NotFound
 from headrace.records import Document, DocumentState, Passage, Search
 from headrace.store import tables
 from headrace.store.database import Database
-from headrace.store.table import batches, insert, record, values
+from headrace.store.table import adding, batches, insert, record, values
 
 _BATCH = 500
 
@@ -127,6 +127,19 @@ class Searches:
         """Store one."""
         with self._database.write() as connection:
             connection.execute(tables.searches.insert(), [values(search)])
+
+    def add_in(self, connection: Connection, searches: Sequence[Search]) -> None:
+        """Store searches inside a transaction of the caller's; one that is there already stays as it is."""
+        made = adding(tables.searches, self._database.engine.dialect.name)
+        if searches:
+            connection.execute(made, [values(search) for search in searches])
+
+    def find(self, search_id: str) -> Search | None:
+        """One search, where there is one of that id."""
+        t = tables.searches
+        with self._database.read() as connection:
+            found = connection.execute(select(t).where(t.c.id == search_id)).first()
+        return None if found is None else record(Search, found)
 
     def choose(self, search_id: str, passage: str, by: str, *, channel: str | None = None) -> None:
         """Say which passage was picked; raises NotFound, in the same words for another channel's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,8 +19,10 @@ _ADVISORY = 7_263_481
 
 
 @contextmanager
-def only_one(database: Database, folder: Path, work: str) -> Iterator[None]:
+def only_one(database: Database, folder: Path, work: str, name: str = "") -> Iterator[None]:
     """Hold the project's lock for `work`; raises AlreadyRunning at once where another process holds it.
+
+    Locks of another `name` are apart from it.
 
     SQLite: flock on a file, which dies with its process. Postgres: an advisory lock of the session, which
     other machines see too. Raises StoreError where the folder or the database cannot be used.
@@ -30,25 +33,25 @@ def only_one(database: Database, folder: Path, work: str) -> Iterator[None]:
     with ExitStack() as held:
         with disk_errors(str(folder)):
             try:
-                held.enter_context(FileLock(folder / ".lock", timeout=0))
+                held.enter_context(FileLock(folder / f".{name}lock", timeout=0))
             except Timeout:
                 raise busy from None
         if not database.is_sqlite:
-            held.enter_context(_advisory(database, busy))
+            held.enter_context(_advisory(database, busy, _ADVISORY + zlib.crc32(name.encode())))
         yield
 
 
 @contextmanager
-def _advisory(database: Database, busy: AlreadyRunning) -> Iterator[None]:
+def _advisory(database: Database, busy: AlreadyRunning, number: int) -> Iterator[None]:
     # Each statement its own transaction: one open for a whole turn keeps the server from cleaning up.
     engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
     with ExitStack() as held:
         with database_errors(database.where):
             connection = held.enter_context(engine.connect())
-            if not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _ADVISORY}).scalar():
+            if not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar():
                 raise busy
         try:
             yield
         finally:
             with database_errors(database.where):
-                connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _ADVISORY})
+                connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": number})

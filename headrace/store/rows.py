@@ -156,6 +156,23 @@ class Rows:
                 found += [record(Row, row) for row in connection.execute(select(t).where(t.c.id.in_(batch)))]
         return found
 
+    def unlabelled(self, task: str | None = None, channel: str | None = None, limit: int = 200) -> list[Row]:
+        """Rows that nobody has given a label, in the order in which they came."""
+        t = tables.rows
+        query = select(t).where(t.c.state == "unlabelled").order_by(t.c.seq).limit(limit)
+        for column, wanted in ((t.c.task, task), (t.c.channel, channel)):
+            query = query if wanted is None else query.where(column == wanted)
+        with self._database.read() as connection:
+            return [record(Row, row) for row in connection.execute(query)]
+
+    def label(self, row_id: str, label: str) -> bool:
+        """Give an unlabelled row its label, so that `clean` judges it anew; False where it is none any more."""
+        c = tables.rows.c
+        changed = update(tables.rows).where(c.id == row_id, c.state == "unlabelled")
+        with self._database.write() as connection:
+            done = connection.execute(changed.values(label=label, state="new", step=None))
+        return bool(done.rowcount)
+
     def given_splits(self, row_ids: Sequence[str]) -> dict[str, Split]:
         """The splits that their source gave these rows; rows without one are left out."""
         c = tables.rows.c

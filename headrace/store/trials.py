@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, case, func, select, update
 
 from headrace.errors import NotFound
-from headrace.records import Answer, Audit, IdMaker, Shadow, Stage, Trial
+from headrace.records import COUNTING, Answer, Audit, IdMaker, Shadow, Stage, Trial
 from headrace.store import tables
 from headrace.store.chain import Chain
 from headrace.store.database import Database
@@ -22,7 +22,7 @@ PERSONS = "persons"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An audited row of a trial: what was asked, who said what, and what was right, in the order of the audits."""
+    """An audited row of a trial: what was asked, who said what, what was right; number and time of the audit."""
 
     seq: int
     text: str
@@ -185,7 +185,7 @@ class Shadows:
             select(f.c.answer, f.c.person, f.c.verdict, f.c.label, a.c.adapter, s.c.label.label("other"))
             .join(s, s.c.answer == f.c.answer)
             .join(a, a.c.id == f.c.answer)
-            .where(s.c.trial == trial_id, s.c.differs, f.c.state == "counts")
+            .where(s.c.trial == trial_id, s.c.differs, f.c.state.in_(COUNTING))
             .order_by(f.c.seq)
         )
         with self._database.read() as connection:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, case, func, select
 
-from headrace.records import Adapter, Event, Release
+from headrace.records import COUNTING, Adapter, Event, Release
 from headrace.store import tables
 from headrace.store.database import Database
 from headrace.store.table import record
@@ -131,7 +131,7 @@ class Windows:
     def verdicts(self, since: datetime) -> list[Day]:
         """Answers that users judged since then, by (task, channel, day): the last word on each counts."""
         t = tables.feedback
-        last = select(func.max(t.c.seq)).where(t.c.state == "counts", t.c.at > since).group_by(t.c.answer)
+        last = select(func.max(t.c.seq)).where(t.c.state.in_(COUNTING), t.c.at > since).group_by(t.c.answer)
         query = _days(t, t.c.verdict == "right").where(t.c.seq.in_(last))
         return self._days(query)
 

@@ -20,6 +20,7 @@ from headrace.serving.batcher import Batcher
 from headrace.serving.engine import Engine
 from headrace.serving.live import Live
 from headrace.web.ports import NoMemory
+from headrace.web.reading import reading
 from headrace.web.service import Limits, Neighbours, Service
 from headrace.web.stepping import Stepping
 
@@ -54,14 +55,17 @@ def assembled(project: Project, *, several: bool = False) -> Iterator[Service]:
         recent=lambda: batcher.recent,
     )
     try:
-        yield Service(neighbours, limits=_limits(project, several), clock=project.clock, ids=project.ids)
+        service = Service(neighbours, limits=_limits(project, several), clock=project.clock, ids=project.ids)
+        with reading(project, service.log):
+            yield service
     finally:
         batcher.stop()
 
 
 def _limits(project: Project, several: bool) -> Limits:
     serve = project.recipe.serve
-    shares_file = several and project.store.database.is_sqlite
+    # The desk of a server writes beside its writer, as other processes do.
+    shares_file = (several or bool(project.recipe.support.channels)) and project.store.database.is_sqlite
     return Limits(
         body=serve.body,
         acknowledge_first=serve.acknowledge == "first",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from headrace.errors import NotServed, ServerFull
 from headrace.feedback.regions import Place
 from headrace.feedback.trust import is_sure
-from headrace.records import Feedback
+from headrace.records import COUNTING, Feedback
 from headrace.serving.engine import Ask, Scored
 from headrace.store import Store
 from headrace.store.feedbacks import Ranked
@@ -148,7 +148,7 @@ class Learner:
 
 
 def _counts(one: Ranked) -> bool:
-    return one.feedback.state == "counts" and one.feedback.label is not None
+    return one.feedback.state in COUNTING and one.feedback.label is not None
 
 
 def _ask(feedback: Feedback) -> Ask:

@@ -75,7 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self._goes_straight():
                 super().on_headers_complete()
                 self._streams, self._arrived = self.scope["path"] == stream.PATH, 0
-                if self._streams:
+                if self._streams or self.scope["path"].startswith(stream.WIDGET):
                     self._held = stream.Held(abort=self.transport.abort)
                     cast(dict[str, object], self.scope)[stream.HELD] = self._held
 

@@ -6,14 +6,15 @@ import errno
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from headrace.errors import HeadraceError, InputError
 from headrace.store import Store
-from headrace.web.api import create_app
+from headrace.web.api.app import Part, create_app
 from headrace.web.protocol import BoundedProtocol
 from headrace.web.service import Service
 
@@ -29,24 +30,27 @@ def serve(
     port: int,
     ready: Callable[[str], None] | None = None,
     shared: bool = False,
+    parts: Sequence[Part] = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is told the server's URL once it listens.
 
-    A `shared` port is one that other processes listen on too. Raises InputError where the port is in use or
-    the address is open to others while no key exists.
+    A `shared` port is one that other processes listen on too; `parts` are further routes. Raises
+    InputError where the port is in use or the address is open to others while no key exists.
     """
     refuse_open_without_keys(store, host)
     with listening(host, port, shared=shared) as bound, _running(service):
-        server = _Server(_config(service), (lambda: ready(url_of(bound))) if ready else None)
+        server = Server(_config(service, parts), (lambda: ready(url_of(bound))) if ready else None)
         server.run(sockets=[bound])
 
 
 @contextmanager
-def background(service: Service, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def background(
+    service: Service, *, host: str = "127.0.0.1", port: int = 0, parts: Sequence[Part] = ()
+) -> Iterator[str]:
     """A server in a thread of this process, for as long as the block runs; gives its URL. Port 0 is any."""
     started = threading.Event()
     with listening(host, port) as bound, _running(service):
-        server = _Server(_config(service), started.set)
+        server = Server(_config(service, parts), started.set)
         thread = threading.Thread(target=server.run, args=([bound],), name="headrace-http", daemon=True)
         thread.start()
         while not started.wait(0.05):
@@ -115,7 +119,7 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server that says when it listens."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None] | None) -> None:
@@ -145,13 +149,18 @@ def _running(service: Service) -> Iterator[None]:
         service.stop()
 
 
-def _config(service: Service) -> uvicorn.Config:
+def _config(service: Service, parts: Sequence[Part]) -> uvicorn.Config:
+    return config_of(create_app(service, parts), lives=bool(parts))
+
+
+def config_of(app: ASGIApp, *, lives: bool = False) -> uvicorn.Config:
+    """How every server of ours listens to HTTP; an application that `lives` is told of its begin and end."""
     return uvicorn.Config(
-        create_app(service),
+        app,
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",
-        lifespan="off",
+        lifespan="on" if lives else "off",
         log_config=None,
         log_level="error",
         access_log=False,

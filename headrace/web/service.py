@@ -13,12 +13,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from headrace.channels.keys import KeyRing
-from headrace.channels.quotas import Quotas, Taken
+from headrace.channels.quotas import Left, Quotas, Taken
 from headrace.errors import HeadraceError, InputError, NotFound, ServerFull, Unauthorized
 from headrace.feedback.record import checked, pseudonym
 from headrace.feedback.regions import Place, Regions
@@ -35,6 +36,7 @@ from headrace.web.watch import Watch
 from headrace.web.write_lock import locked
 from headrace.web.writer import Claim, Entry, Kept, Writer, tell
 
+T = TypeVar("T")
 _SHORT = 4_000  # characters that may be masked without holding up other requests
 
 
@@ -171,6 +173,30 @@ class Service:
         except NotFound:
             raise Unauthorized("the key's channel is no longer in the recipe.") from None
 
+    def check_quota(self, channel: str) -> None:
+        """Raise QuotaSpent where the channel may ask nothing more now; nothing is taken."""
+        self._quotas.give_back(self._quotas.take(channel, 1))
+
+    def left(self, channel: str) -> Left | None:
+        """What is left of a channel's quota of today; None where it has no limit."""
+        return self._quotas.left(channel)
+
+    async def charged(self, channel: str, questions: int, work: Callable[[], T]) -> T:
+        """What `work` gives, in a thread of its own, counted as so many questions of the channel.
+
+        Raises QuotaSpent, StoreError; nothing counts then, nor where `work` raises.
+        """
+        taken = self._quotas.take(channel, questions)
+        try:
+            found = await asyncio.to_thread(work)
+            await asyncio.wrap_future(
+                self.writer.put(Entry(self._clock(), reply=Reply("", 200, ""), taken=taken))
+            )
+        except BaseException:
+            self._quotas.give_back(taken)
+            raise
+        return found
+
     async def earlier(self, channel: str, key: str) -> Reply | None:
         """The first reply to an idempotency key."""
         return await asyncio.to_thread(self._with.store.replies.find, channel, key)
@@ -233,7 +259,7 @@ class Service:
             clock=self._clock,
             ids=self._ids,
         )
-        sight = Sight() if feedback.label is None else await asyncio.to_thread(self._sight, feedback)
+        sight = Sight() if feedback.label is None else await asyncio.to_thread(self.sight, feedback)
 
         def decide(connection: Connection) -> tuple[Ruling, Reply]:
             ruling = rule(self._with.store, connection, feedback, self._with.trust(), sight)
@@ -243,13 +269,16 @@ class Service:
         entry = Entry(feedback.at, feedback=feedback, decide=decide, claim=claim, reply=reply)
         kept = await asyncio.wrap_future(self.writer.put(entry))
         if kept.ruling is not None and feedback.label is not None:
-            await asyncio.to_thread(self._learn, [feedback.id, *kept.ruling.agreed])
+            await asyncio.to_thread(self.learn, [feedback.id, *kept.ruling.agreed])
         return kept.reply
 
-    async def keep_failure(self, claim: Claim, body: str) -> None:
-        """Keep a 500 as the reply to an idempotency key, so that a retry is not carried out twice."""
-        entry = Entry(self._clock(), claim=claim, reply=Reply(claim.digest, 500, body))
-        await asyncio.wrap_future(self.writer.put(entry))
+    async def keep(self, claim: Claim | None, status: int, body: str) -> Reply:
+        """Keep a reply to an idempotency key, so that a retry is not carried out twice; the first one counts."""
+        reply = Reply(claim.digest if claim else "", status, body)
+        if claim is None:
+            return reply
+        entry = Entry(self._clock(), claim=claim, reply=reply)
+        return (await asyncio.wrap_future(self.writer.put(entry))).reply
 
     def _masked(self, channel: str, texts: Sequence[str]) -> list[str]:
         return [self._with.mask(channel, text) for text in texts]
@@ -312,7 +341,8 @@ class Service:
         except ServerFull as error:
             tell([(future, error)])
 
-    def _sight(self, feedback: Feedback) -> Sight:
+    def sight(self, feedback: Feedback) -> Sight:
+        """How what serves sees a correction's text; from another thread than the event loop's."""
         try:
             scored = self._learner.look(feedback)
         except Exception:  # whatever it is, no verdict is lost for it
@@ -324,7 +354,8 @@ class Service:
         chance = scored.chance(feedback.label or "")
         return Sight(Place.of(scored.adapter, scored.embedding), regions, chance)
 
-    def _learn(self, ids: Sequence[str]) -> None:
+    def learn(self, ids: Sequence[str]) -> None:
+        """Let corrections count at once, as far as the store says they count; from another thread, too."""
         try:
             self._learner.learn(ids)
         except HeadraceError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from headrace.project import Project
 from headrace.web.assembly import assembled
+from headrace.web.customers import Customers
 from headrace.web.server import serve
 
 READY = "ready"
@@ -25,7 +26,15 @@ def main(folder: str, host: str, port: str) -> None:
     project = Project(Path(folder))
     try:
         with assembled(project, several=True) as service:
-            serve(service, project.store, host=host, port=int(port), ready=_say_ready, shared=True)
+            serve(
+                service,
+                project.store,
+                host=host,
+                port=int(port),
+                ready=_say_ready,
+                shared=True,
+                parts=[Customers.of(project, service)],
+            )
     finally:
         project.close()
 

@@ -72,7 +72,7 @@ def test_what_contradicts_the_sources_example_waits_for_persons_who_agree(store:
     assert "an example of the same text says 'track'; 1 of 2 persons say 'refund'" in str(first.reason)
     assert desk.correct(0, "refund", "ann", text="where is it").state == "held", "one person is one voice"
     assert desk.correct(0, "track", "dan", text="where is it").state == "counts"
-    assert desk.correct(2, "refund", "bea", text="where is it").state == "counts"
+    assert desk.correct(2, "refund", "bea", text="where is it").state == "agreed"
     assert [one.person for one in desk.live() if one.label == "refund"] == ["bea", "ann", "ann"]
 
 
@@ -83,8 +83,14 @@ def test_what_contradicts_a_live_correction_needs_another_person(store: Store) -
     held = desk.correct(2, "price", "bea")
     assert str(held.reason).startswith("contested: somebody else says 'refund' of the same question")
     assert desk.correct(30, "price", "bea").state == "counts", "another question"
-    assert desk.correct(4, "price", "cid").state == "counts"
-    assert store.feedback.get([held.id])[0].state == "counts"
+    agreed = desk.correct(4, "price", "cid")
+    assert [agreed, *store.feedback.get([held.id])] == store.feedback.list(state="agreed")[::-1]
+    assert {one.id for one in store.feedback.list(state="counts")} >= {held.id, agreed.id}
+    with store.database.read() as connection:
+        found = store.feedback.agreed_in(connection)
+    assert found == {held.id: [held.id, agreed.id], agreed.id: [agreed.id, held.id]}
+    shown = [one.reason for one in (agreed, *store.feedback.list()) if one.state == "agreed"]
+    assert shown == ["others say the same"] * 3, "of other people's feedback no id is shown"
 
 
 def test_whoever_names_nobody_is_one_voice(store: Store) -> None:
@@ -98,7 +104,7 @@ def test_those_who_agree_stay_within_their_own_caps(store: Store) -> None:
     desk.correct(0, "refund", "zoe")
     held = desk.correct(1, "price", "ann")
     desk.correct(90, "price", "ann")
-    assert desk.correct(2, "price", "bea").state == "counts"
+    assert desk.correct(2, "price", "bea").state == "agreed"
     assert store.feedback.get([held.id])[0].state == "held"
 
 

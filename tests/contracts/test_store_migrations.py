@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sqlite3
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Table, inspect, select
 
 from headrace.errors import StoreError
 from headrace.records import Row
@@ -57,7 +60,7 @@ def older(folder: Path, revision: str) -> Store:
     return Store.open("store.db", folder)
 
 
-@pytest.mark.parametrize("revision", ["0001"])
+@pytest.mark.parametrize("revision", ["0001", "0002"])
 def test_a_store_of_an_older_headrace_opens_and_keeps_what_it_holds(tmp_path: Path, revision: str) -> None:
     with older(tmp_path, revision).closing() as store:
         assert differences(store) == []
@@ -83,7 +86,81 @@ def test_a_store_of_an_older_headrace_opens_and_keeps_what_it_holds(tmp_path: Pa
         assert store.cursors.get("a") == {"line": 3}
         assert store.turns.open() is not None
         store.rows.add([store.rows.get("row_1")], run="two")
-        assert store.feedback.version() == 1
+        assert store.feedback.version() == len(store.feedback.list())
+
+
+def test_a_store_of_0002_keeps_its_trials_its_salts_its_chain_and_what_was_decided_of_feedback(
+    tmp_path: Path,
+) -> None:
+    with older(tmp_path, "0002").closing() as store:
+        assert store.history.chain.verify().whole
+        (trial,) = store.trials.list("mood", "shop", open_only=True)
+        assert (trial.id, trial.champion, trial.challenger) == ("trl_1", "adp_1", "adp_2")
+        (judged,) = store.shadows.judged("trl_1")
+        assert (judged.text, judged.sent, judged.shadow.label, judged.right) == (
+            "so so",
+            "good",
+            "bad",
+            "bad",
+        )
+        assert store.salts.get("persons", "another") == "salt_1"
+        assert store.answers.get("ans_2").person == "person_a"
+        states = {one.id: (one.state, one.reason) for one in store.feedback.list(used=True)}
+        assert states.pop("fb_5")[0] == "held"
+        assert states == {
+            "fb_2": ("accepted", "accepted by the owner"),
+            "fb_3": ("agreed", "others say the same"),
+            "fb_4": ("counts", None),
+        }
+        with store.database.read() as connection:
+            assert store.feedback.agreed_in(connection) == {"fb_3": ["fb_3", "fb_4"]}
+
+
+def backup_of(folder: Path, revision: str) -> Path:
+    """A backup as a Headrace of that schema wrote it: times without microseconds where they have none."""
+    source = sqlite3.connect(":memory:")
+    source.executescript((FIXTURES / f"store_{revision}.sql").read_text(encoding="utf-8"))
+    members = {"headrace.yaml": b"name: shop\n"}
+    for (table,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        columns = [(name, kind) for _, name, kind, *_ in source.execute(f"PRAGMA table_info({table})")]
+        rows = [
+            {name: said(value, kind) for (name, kind), value in zip(columns, row, strict=True)}
+            for row in source.execute(f"SELECT * FROM {table}")
+        ]
+        members[f"tables/{table}.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    source.close()
+    with tarfile.open(folder / "older.tar", "w") as tar:
+        for name, content in (members | {"schema": revision.encode()}).items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return folder / "older.tar"
+
+
+def said(value: Any, kind: str) -> Any:
+    """A value of SQLite's as a backup writes it."""
+    if value is None or kind not in ("JSON", "BOOLEAN"):
+        return value.replace(".000000+", "+") if kind == "VARCHAR(32)" and value else value
+    return json.loads(value) if kind == "JSON" else bool(value)
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_backup_of_an_older_headrace_is_restored_as_its_store_would_be_opened(
+    tmp_path: Path, store: Store, revision: str
+) -> None:
+    store.restore(backup_of(tmp_path, revision))
+    (tmp_path / "opened").mkdir()
+    with older(tmp_path / "opened", revision).closing() as opened:
+        for table in tables.metadata.sorted_tables:
+            if not table.name.startswith("chain"):
+                assert contents(store, table) == contents(opened, table), table.name
+    assert store.history.chain.verify().whole
+    assert differences(store) == []
+
+
+def contents(store: Store, table: Table) -> list[tuple[Any, ...]]:
+    with store.database.read() as connection:
+        return [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
 
 
 def test_an_older_store_moves_to_postgres_by_backup(tmp_path: Path, postgres: Callable[[], str]) -> None:

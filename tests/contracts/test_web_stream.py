@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import pytest
 from web_process import SlowEngine
 from web_stand import Stand, standing
 
+from headrace.channels import quotas
 from headrace.serving.batcher import Batcher
 from headrace.store import Store
 from headrace.web.api import stream as streaming
@@ -94,6 +96,30 @@ def test_a_spent_quota_ends_the_stream_and_says_when_to_go_on(stand: Stand) -> N
     assert got[-1]["stopped"]["status"] == 429
     assert got[-1]["stopped"]["retry_after"] == 43200
     assert got[-1]["read"] == len(got) - 1 == 6
+    assert stand.store.usage.asked("partner", "2026-03-01") == 5
+
+
+def test_a_stream_faster_than_its_quota_may_be_spent_waits_and_loses_no_line(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "AT_ONCE", 2)
+    monkeypatch.setattr(quotas, "LASTS", 5.0)
+    ended = threading.Event()
+
+    def run_clock() -> None:
+        while not ended.wait(0.005):
+            stand.now += timedelta(seconds=0.25)
+
+    clock = threading.Thread(target=run_clock)
+    clock.start()
+    try:
+        _, got = stream(
+            stand, lines(*({"text": text} for text in ("a", "b", "c", "w " * 2500, "e"))), "partner"
+        )
+    finally:
+        ended.set()
+        clock.join()
+    assert [(one["line"], "answer" in one) for one in got] == [(line, True) for line in range(1, 6)]
     assert stand.store.usage.asked("partner", "2026-03-01") == 5
 
 

@@ -28,8 +28,15 @@ def test_every_verb_of_the_project_is_there() -> None:
         "init, channel add, channel list, channel remove, key new, key list, key revoke, collect, clean,"
         " quarantine list, quarantine restore, golden add, golden list, golden remove, label add, label rename,"
         " label merge, train, evaluate, release, trial list, trial show, trial stop, audit list, audit label,"
-        " serve, predict, feedback add, feedback list, feedback undo, feedback accept, feedback reject, turn,"
-        " status, trace, rollback, history, forget, backup, restore, doctor, demo"
+        " serve, lm, predict, search, feedback add, feedback list, feedback undo, feedback accept, feedback reject, turn,"
+        " status, trace, rollback, history, forget, backup, restore, doctor, demo,"
+        " console, user add, user list, user disable, user password,"
+        " knowledge sync, knowledge list, knowledge show, knowledge add, knowledge publish, knowledge flag,"
+        " knowledge remove, knowledge gaps,"
+        " support ask, support tickets, support take, support answer, support check, support standing,"
+        " support secret,"
+        " webhook secret, webhook list, webhook retry, expect add, expect list, expect remove, expect check,"
+        " retention apply"
     )
     assert {" ".join(path[1:]) for path in VERBS} == set(wanted.split(", "))
 

@@ -93,11 +93,12 @@ def test_further_persons_let_a_contested_correction_count_in_every_process(
         for server, name, person in ((stand, one, "ann"), (other, two, "bea"), (stand, two, "cid")):
             said = stand.ask("same", task="intent").json["answers"][0]
             body = {"answer": said["id"], "verdict": "correction", "label": name, "person": person}
-            server.post("/v1/feedback", body)
+            reply = server.post("/v1/feedback", body).json
+        assert (reply["counted"], reply["reason"]) == (True, "others say the same"), "and not who they are"
         assert answers(stand, ["same"])[0][0] == two
         other.service._watch.look()
         assert answers(other, ["same"])[0][0] == two
-        assert [one.state for one in sqlite_store.feedback.list()] == ["counts"] * 3
+        assert [one.state for one in sqlite_store.feedback.list()] == ["counts", "agreed", "agreed"]
         assert three not in {one.label for one in sqlite_store.feedback.list()}
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from headrace.flywheel.labels.changes import Labels
 from headrace.models.adapter import HEAD_FILE, Head
 from headrace.project import Project
 from headrace.records import Adapter
+from headrace.release.gate import Decision
 
 pytestmark = pytest.mark.xdist_group("flywheel")
 TEN = [f"where is zebra number {i} please" for i in range(10)]
@@ -91,6 +93,20 @@ def test_a_new_label_is_served_from_ten_examples(project: Project) -> None:
     notes = project.train("intent").lineage["notes"]
     assert isinstance(notes, list)
     assert any(note.startswith("zoo: of its 10 rows") for note in notes), "fitted alone while it has few rows"
+
+
+def test_what_cannot_be_released_says_how_many_carry_the_label_and_what_to_do_next(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no = Decision(False, "Refused: too few held-out rows to tell.", {"verdict": "worse"})
+    monkeypatch.setattr("headrace.flywheel.labels.successors.decide", lambda *_, **__: no)
+    found = project.add_label("intent", "zoo", [*TEN, TEN[0].upper(), "x" * 9000], channel="desk")
+    assert {pair.released for pair in found.pairs} == {False}
+    assert (found.examples, found.given, found.taken) == (10, 12, 10)
+    assert found.told.startswith("zoo: 10 examples (10 of the 12 texts given) and 0 corrections carry")
+    assert "headrace quarantine list" in found.told
+    assert "Next: give more examples in the same way, or run: headrace turn" in found.cure
+    assert replace(found, pairs=()).cure == ""
 
 
 def test_a_row_that_has_another_label_gets_the_owners(project: Project) -> None:

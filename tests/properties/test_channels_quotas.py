@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.channels.quotas import Quotas, Taken
+from headrace.channels.quotas import AT_ONCE, LASTS, Quotas, Taken
 from headrace.errors import QuotaSpent
 from headrace.store import Store
 
@@ -90,7 +90,7 @@ def test_a_channel_without_a_quota_is_counted_and_never_refused() -> None:
 
 def test_threads_together_take_no_more_than_the_quota(sqlite_store: Store) -> None:
     sqlite_store.usage.add({("shop", "2024-02-28"): 10})
-    quotas = Quotas(sqlite_store.usage, lambda channel: 110, clock=lambda: START)
+    quotas = Quotas(sqlite_store.usage, lambda channel: 10 + AT_ONCE, clock=lambda: START)
     won: list[Taken] = []
 
     def work() -> None:
@@ -105,4 +105,57 @@ def test_threads_together_take_no_more_than_the_quota(sqlite_store: Store) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 100
+    assert len(won) == AT_ONCE
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    quota=st.integers(1, 100_000),
+    steps=st.lists(st.tuples(st.integers(-2_000, 20_000), st.integers(1, 40)), min_size=1, max_size=60),
+)
+def test_a_days_quota_lasts_at_least_ten_minutes(quota: int, steps: list[tuple[int, int]]) -> None:
+    """Whenever it asks, and whatever the clock does, a channel gets no more than its pace and one request."""
+    now, forth, taken = START, 0.0, 0
+    quotas = Quotas(Usage(), lambda channel: quota, clock=lambda: now)
+    for milliseconds, questions in steps:
+        now += timedelta(milliseconds=milliseconds)
+        forth += max(0, milliseconds) / 1000
+        try:
+            quotas.take("shop", questions)
+        except QuotaSpent:
+            continue
+        taken += questions
+        assert taken <= max(AT_ONCE, quota / LASTS) + forth * quota / LASTS + questions
+
+
+def test_a_channel_that_waits_as_told_gets_its_whole_quota() -> None:
+    now, quota, answered, longest = START, 3_000, 0, 0
+    usage = Usage()
+    quotas = Quotas(usage, lambda channel: quota, clock=lambda: now)
+    while answered < quota:
+        try:
+            usage.keep(quotas.take("shop", 1))
+            answered += 1
+        except QuotaSpent as error:
+            longest = max(longest, error.retry_after)
+            now += timedelta(seconds=error.retry_after)
+    assert longest == 1
+    assert now - START < timedelta(seconds=LASTS)
+    with pytest.raises(QuotaSpent) as caught:
+        quotas.take("shop", 1)
+    assert caught.value.retry_after > 3_600
+
+
+def test_one_request_may_ask_in_advance_and_the_next_waits_for_it() -> None:
+    now = START
+    quotas = Quotas(Usage(), lambda channel: 600, clock=lambda: now)
+    taken = quotas.take("shop", 200)
+    with pytest.raises(QuotaSpent) as caught:
+        quotas.take("shop", 1)
+    assert caught.value.retry_after == 200 - AT_ONCE + 1
+    now += timedelta(seconds=caught.value.retry_after)
+    quotas.take("shop", 1)
+    with pytest.raises(QuotaSpent):
+        quotas.take("shop", 1)
+    quotas.give_back(taken)
+    quotas.take("shop", 1)

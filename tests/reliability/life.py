@@ -23,7 +23,7 @@ from headrace.data.words import Reader
 from headrace.errors import Conflict, HeadraceError, InputError, NotFound, NotServed, StoreBusy, StoreFull
 from headrace.models.methods.head import Part
 from headrace.project import Project
-from headrace.records import Feedback, Verdict
+from headrace.records import COUNTING, Feedback, Verdict
 from headrace.store.artifacts import Artifacts
 from headrace.store.database import Database
 
@@ -157,7 +157,7 @@ class Life:
         store = self.project.store
         assert store.turns.open() is None, self.said
         reader = Reader(store, self.project.recipe, clock=self._clock)
-        waiting = reader.words(f for f in store.feedback.waiting() if f.state == "counts")
+        waiting = reader.words(f for f in store.feedback.waiting() if f.state in COUNTING)
         assert not within_share(store, self.project.recipe, reader, waiting), f"verdicts wait: {self.said}"
         for channel in FRAMES:
             (answer,) = self.project.predict(["how do i get a key"], task="intent", channel=channel)

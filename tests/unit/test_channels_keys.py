@@ -158,3 +158,13 @@ def test_any_other_header_is_unauthorized_and_the_message_does_not_repeat_it(hea
     assert caught.value.cure
     if header and len(header) > 20:
         assert header not in caught.value.message
+
+
+def test_a_public_key_opens_what_a_secret_one_does_not_and_the_other_way_round(store: Store) -> None:
+    (_, secret), (_, public) = new_key(store.keys, "shop"), new_key(store.keys, "shop", "public")
+    assert public.startswith("hr_pub_")
+    assert KeyRing(store.keys, "public").authenticate(f"Bearer {public}") == "shop"
+    with pytest.raises(Unauthorized, match="public key does not open"):
+        KeyRing(store.keys).authenticate(f"Bearer {public}")
+    with pytest.raises(Unauthorized, match="secret key does not open"):
+        KeyRing(store.keys, "public").authenticate(f"Bearer {secret}")

@@ -13,6 +13,8 @@ from tiny_base import make_tiny_base
 from headrace.channels.keys import new_key
 from headrace.cli import app
 from headrace.doctor import Finding, examine
+from headrace.errors import Conflict, NotFound
+from headrace.project import Project
 from headrace.records import Adapter, Event, Release
 from headrace.store import Store
 
@@ -111,6 +113,31 @@ def test_no_store_and_a_damaged_store_are_failures(folder: Path) -> None:
     (folder / "store.db").unlink()
     one = found(folder, "store")
     assert (one.state, one.cure) == ("fail", "Run: headrace init")
+    assert not (folder / "store.db").exists()
+
+
+def test_a_recipe_without_a_store_is_completed_by_init_as_the_doctor_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "store.db").unlink()
+    recipe = (folder / "headrace.yaml").read_bytes()
+    assert found(folder, "store").cure == "Run: headrace init"
+    with pytest.raises(SystemExit) as ended:
+        app(["init", str(folder)], prog_name="headrace")
+    assert ended.value.code in (None, 0)
+    assert "Made the store, which was missing; " in capsys.readouterr().out
+    assert (folder / "headrace.yaml").read_bytes() == recipe
+    assert found(folder, "store").state == "ok"
+    with pytest.raises(Conflict, match="project here already"):
+        Project.init(folder)
+
+
+def test_a_store_that_was_lost_is_not_made_anew(folder: Path) -> None:
+    serve_an_adapter(folder)
+    (folder / "store.db").unlink()
+    assert "headrace restore BACKUP --project DIR" in found(folder, "store").cure
+    with pytest.raises(NotFound, match="restore BACKUP"):
+        Project.init(folder)
     assert not (folder / "store.db").exists()
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from data_parts import NOW, examples, feed, now, recipe, settle
 
 from headrace.data.corrections import Absorbed, absorb_feedback
-from headrace.data.voices import ACCEPTED
 from headrace.feedback.judge import accept, undo
 from headrace.records import Answer, Feedback, FeedbackState
 from headrace.store import Store
@@ -85,7 +84,7 @@ def test_what_is_held_teaches_once_it_is_accepted(sqlite_store: Store) -> None:
     held = say(sqlite_store, 1, "new", "b", "ann", "held")
     assert absorb(sqlite_store) == Absorbed()
     accept(sqlite_store, [held], **EVENT)
-    assert sqlite_store.feedback.get([held])[0].reason == ACCEPTED
+    assert sqlite_store.feedback.get([held])[0].state == "accepted"
     assert absorb(sqlite_store).added == 1
 
 

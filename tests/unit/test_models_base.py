@@ -90,7 +90,7 @@ def test_a_damaged_package_file_is_our_error(tmp_path: Path) -> None:
     for data in (b"", b"E5S1", b"E5S1" + bytes(200), b"XXXX" + bytes(200)):
         source.write_bytes(data)
         with pytest.raises(ArtifactError, match="damaged"):
-            packaged._decoded(source, "multilingual-e5-small", tmp_path / "cache")
+            packaged.decoded(source, "multilingual-e5-small", tmp_path / "cache", packaged._write)
     assert not list((tmp_path / "cache" / "bases").iterdir())
 
 

@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from headrace.data.voices import AGREED
-from headrace.feedback.trust import CONTESTED, agreed_with, standing_by
+from headrace.feedback.trust import CONTESTED, standing_by
 from headrace.store import Store
 
 Left = dict[str, list[str]]
@@ -17,10 +16,9 @@ def left(store: Store, gone: frozenset[str]) -> Left:
     """The feedback that counts by agreement with some of `gone`, and the ids that still agree with each."""
     found: Left = {}
     with store.database.read() as connection:
-        for one in store.feedback.agreed_in(connection, AGREED):
-            names = agreed_with(one)
-            if one.id not in gone and not gone.isdisjoint(names):
-                found[one.id] = [name for name in names if name not in gone]
+        for one, names in store.feedback.agreed_in(connection).items():
+            if one not in gone and not gone.isdisjoint(names):
+                found[one] = [name for name in names if name not in gone]
     return found
 
 
@@ -39,4 +37,4 @@ def unsay_in(store: Store, connection: Connection, said: Left, held: Collection[
         store.feedback.set_state_in(connection, sorted(held), "held", reason)
     for name, names in said.items():
         if name not in held:
-            store.feedback.explain_in(connection, name, f"{AGREED}{' '.join(names)}")
+            store.feedback.agree_still_in(connection, name, names)

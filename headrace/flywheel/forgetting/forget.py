@@ -91,7 +91,7 @@ class Forgetting:
             begun = self.store.forgets.open()
             done = None if begun is None else self._finish(begun)
             theirs = erase.find(self.store.database, person)
-            if theirs.feedback or theirs.answers:
+            if theirs.feedback or theirs.answers or theirs.talk.conversations:
                 return self._finish(self._begin(theirs))
         if done is None:
             raise NotFound(
@@ -117,7 +117,7 @@ class Forgetting:
                 counts, rows = _sum(counts, found), rows | gone
             counts = _sum(counts, erase.erase_in(connection, theirs))
             unsay_in(self.store, connection, voices, held, agree)
-            whole = Theirs(theirs.person, theirs.feedback, theirs.answers, theirs.texts, rows)
+            whole = replace(theirs, rows=rows)
             withdrawn = erase.redact_in(connection, self.store.history.chain, whole)
             for adapter in plan.renewed.values():
                 withdrawn += self._replacing.renew_in(connection, adapter)
@@ -142,6 +142,8 @@ class Forgetting:
     def _changes(self, theirs: Theirs, held: frozenset[str]) -> list[Unlearned]:
         given, changes = self._given(theirs), list[Unlearned]()
         for number, task in enumerate(sorted({one.task for one in given})):
+            if task not in self.recipe.tasks and not self.store.history.adapters(task):
+                continue  # a search that no task trains: what was said of it taught nothing
             self.progress("telling the examples again", number, len(self.recipe.tasks))
             mine = [one for one in given if one.task == task]
             places = {place_of(adapter) for adapter in self.store.history.adapters(task)}

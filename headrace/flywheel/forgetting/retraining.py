@@ -130,6 +130,8 @@ class Retraining:
             if start is None:
                 raise TrainingError(f"what it began from, {manifest.start}, cannot be trained.")
         recipe = _recipe_then(self.recipe, step.task, manifest.settings)
+        if recipe.task(step.task).kind == "embed":
+            raise TrainingError("it finds passages, and the next turn learns that again without them.")
         anew: Any = {"without": without, "place": step.place, "taught": manifest.rows}
         told: Any = {"clock": self.clock, "progress": self.progress}
         rows = self._examples(step.task, manifest)

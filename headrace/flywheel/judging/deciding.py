@@ -23,11 +23,17 @@ class Rule(TypedDict):
 
 
 def decide_served(
-    recipe: Recipe, champions: Mapping[str, Judged], challengers: Mapping[str, Judged]
+    recipe: Recipe,
+    champions: Mapping[str, Judged],
+    challengers: Mapping[str, Judged],
+    more: Mapping[str, Sequence[Check]],
 ) -> dict[str, Decision]:
-    """A decision for each channel that a champion serves; the challenger is one and the same adapter."""
+    """A decision for each channel that a champion serves; the challenger is one and the same adapter.
+
+    `more` are further checks of channels.
+    """
     names = sorted(champions)
-    checks = {c: _checks(recipe, [champions[c]], [challengers[c]]) for c in names}
+    checks = {c: [*_checks(recipe, [champions[c]], [challengers[c]]), *more.get(c, ())] for c in names}
     sides = [[side[c] for c in names] for side in (champions, challengers)]
     found = decide_shared(
         {c: champions[c].outcomes for c in names},

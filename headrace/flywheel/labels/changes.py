@@ -38,13 +38,39 @@ LONGEST = 200
 
 @dataclass(frozen=True)
 class Relabelled:
-    """What a change of labels did: `examples` and waiting `corrections` that now carry the label."""
+    """What a change of labels did: `examples` and waiting `corrections` that now carry the label.
+
+    Of the texts that were `given` with it `taken` are among the examples.
+    """
 
     change: Change
     examples: int
     corrections: int
     pairs: tuple[PairTurn, ...]
     seconds: float
+    given: int = 0
+    taken: int = 0
+
+    @property
+    def told(self) -> str:
+        """How many carry the label now, in one sentence; where not all that was given does, why."""
+        given = f" ({self.taken:,} of the {self.given:,} texts given)" if self.given else ""
+        said = f"{self.examples:,} examples{given} and {self.corrections:,} corrections carry the label now."
+        less = " The others are repeats, or in quarantine: headrace quarantine list" * (
+            self.taken < self.given
+        )
+        return f"{self.change.label}: {said}{less}"
+
+    @property
+    def cure(self) -> str:
+        """What to do next where an adapter could not be released with the label; else ""."""
+        if all(pair.released for pair in self.pairs):
+            return ""
+        more = "give more examples in the same way, or run: " if self.change.kind == "added" else "run: "
+        return (
+            "Where it was not released, what served goes on as it was; the examples keep the label."
+            f" Next: {more}headrace turn, which trains on all rows and is judged again."
+        )
 
 
 class Labels:
@@ -73,9 +99,10 @@ class Labels:
             add_label(self.path, task, change.label)
             self.recipe = recipes.read(self.path)
             self._note(change)  # first: under a former name it would be read as what that is called now
-            taken = self._take_back(change) + self._take(change, texts, channel)
+            back, taken = self._take_back(change), self._take(change, texts, channel)
             pairs = self._successors(change)
-        return Relabelled(change, taken, 0, tuple(pairs), time.perf_counter() - began)
+        took = time.perf_counter() - began
+        return Relabelled(change, back + taken, 0, tuple(pairs), took, len(texts), taken)
 
     def rename(self, task: str, old: str, new: str) -> Relabelled:
         """Another name for a label: no score of any adapter changes.

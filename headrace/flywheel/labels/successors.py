@@ -18,7 +18,7 @@ from headrace.errors import TrainingError
 from headrace.flywheel.judging.bench import Bench, Judged
 from headrace.flywheel.judging.heldout import Case, case_of
 from headrace.flywheel.labels.deriving import Change, Maker
-from headrace.flywheel.trials.prover import Prover
+from headrace.flywheel.trials.opening import Opening
 from headrace.flywheel.turn import PairTurn
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Example, IdMaker
@@ -100,7 +100,7 @@ class Successors:
         written_by: Any = {"clock": self.clock, "ids": self.ids}
         if decision.released:
             # No watch: the last adapter knows the old names alone, so it would differ on every such row.
-            over = Prover(self.store, self.recipe, **written_by).over_in
+            over = Opening(self.store, self.recipe, **written_by).over_in
             more: Any = {"held_out": {channel: held}, "also": over, **written_by}
             promote(self.store, change.task, [channel], made.id, evidence, **more)
         else:

@@ -10,9 +10,11 @@ from typing import Protocol
 from headrace.data.connectors import Broken, Raw
 from headrace.data.connectors.files import Options, Part
 from headrace.data.open_project import OpenProject
-from headrace.errors import InputError
+from headrace.errors import Conflict, InputError
+from headrace.feedback.record import known_label
 from headrace.flywheel.labels.changes import Labels, Relabelled
 from headrace.recipe import RECIPE
+from headrace.records import Row
 
 
 class Holds(OpenProject, Protocol):
@@ -21,6 +23,10 @@ class Holds(OpenProject, Protocol):
     @property
     def relabelling(self) -> Labels:
         """What changes its labels."""
+        ...
+
+    def labels(self, task: str) -> tuple[str, ...]:
+        """The labels that a task has."""
         ...
 
 
@@ -53,6 +59,23 @@ class LabelVerbs:
         """Several labels made one. Raises NotFound, Conflict, InputError, MissingExtra."""
         with _read_anew(self):
             return self.relabelling.merge(task, labels, into)
+
+    def unlabelled(
+        self: Holds, *, task: str | None = None, channel: str | None = None, limit: int = 200
+    ) -> list[Row]:
+        """Rows that came without a label, in the order in which they came."""
+        return self.store.rows.unlabelled(task, channel, limit)
+
+    def label_row(self: Holds, row_id: str, label: str) -> Row:
+        """Give an unlabelled row its label; the next turn takes it in, or says why not.
+
+        Raises NotFound, InputError where the task has no such label, Conflict where it has one already.
+        """
+        row = self.store.rows.get(row_id)
+        found = known_label(label, self.labels(row.task))
+        if not self.store.rows.label(row_id, found):
+            raise Conflict("the row has its label already.", where=row_id, cure="Load the list again.")
+        return self.store.rows.get(row_id)
 
 
 @contextmanager

@@ -39,6 +39,7 @@ class Book:
     def tell_in(
         self, connection: Connection, trial: Trial, said: str, evidence: Json, kind: str = "trial"
     ) -> None:
+        """Write an event of a trial into the history, inside a transaction of the caller's."""
         more = {"trial": trial.id, "champion": trial.champion, "adapter": trial.challenger, **evidence}
         event = Event(self.ids("evt"), kind, trial.task, trial.channel, said, more, self.clock())
         self.store.history.add_in(connection, event)

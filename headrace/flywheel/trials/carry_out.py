@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from headrace.flywheel.judging.bench import Judged
-from headrace.flywheel.trials.prover import Prover
+from headrace.flywheel.trials.opening import Opening
 from headrace.records import Adapter
 from headrace.release.gate import Decision
 from headrace.release.promote import promote, refuse
 
 
 def carry_out(
-    prover: Prover,
+    opening: Opening,
     adapter: Adapter,
     decisions: Mapping[str, Decision],
     judged: Mapping[str, Judged],
@@ -24,37 +24,37 @@ def carry_out(
     released at once is released in one transaction, and watched from then on.
     """
     passed = {c: {"reason": d.reason, **d.evidence} for c, d in decisions.items() if d.released}
-    trying = [c for c in passed if c in served and prover.way(adapter.task, c) == "proved"]
+    trying = [c for c in passed if c in served and opening.way(adapter.task, c) == "proved"]
     now = {c: {"way": "offline", **passed[c]} for c in passed if c not in trying}
     if now:
         promote(
-            prover.store,
+            opening.store,
             adapter.task,
             now,
             adapter.id,
             {},
             held_out={c: judged[c].case.ids for c in now},
-            also=prover.watch_in,
-            clock=prover.clock,
-            ids=prover.ids,
+            also=opening.watch_in,
+            clock=opening.clock,
+            ids=opening.ids,
         )
     for channel in decisions.keys() - passed.keys():
-        _refuse(prover, adapter, channel, decisions[channel], judged[channel])
+        _refuse(opening, adapter, channel, decisions[channel], judged[channel])
     return {
-        c: prover.begin(adapter.task, c, adapter.id, passed[c], held_out=judged[c].case.ids) for c in trying
+        c: opening.begin(adapter.task, c, adapter.id, passed[c], held_out=judged[c].case.ids) for c in trying
     }
 
 
-def _refuse(prover: Prover, adapter: Adapter, channel: str, decision: Decision, judged: Judged) -> None:
-    gate = prover.recipe.gate.model_dump(mode="json")
+def _refuse(opening: Opening, adapter: Adapter, channel: str, decision: Decision, judged: Judged) -> None:
+    gate = opening.recipe.gate.model_dump(mode="json")
     refuse(
-        prover.store,
+        opening.store,
         adapter.task,
         channel,
         adapter.id,
         decision.reason,
         {**decision.evidence, "gate": gate, "rows": judged.rows},
         held_out=judged.case.ids,
-        clock=prover.clock,
-        ids=prover.ids,
+        clock=opening.clock,
+        ids=opening.ids,
     )

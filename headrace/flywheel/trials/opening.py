@@ -33,6 +33,8 @@ class Opening(Book):
         needs: one of 0.4 of the rows that differ; and where a challenger is on trial already.
         """
         way = self.recipe.release.way
+        if self._searches(task):
+            return "offline"
         if way != "auto":
             return way
         opened = self.store.trials.list(task, channel, open_only=True)
@@ -91,7 +93,8 @@ class Opening(Book):
         for release in releases:
             self.end_all_in(connection, release.task, release.channel)
             last = self._last(release)
-            if share > 0 and last is not None and last != release.adapter:
+            watched = share > 0 and not self._searches(release.task)
+            if watched and last is not None and last != release.adapter:
                 settings = self._settings() | {"release": release.id}
                 pair = (release.adapter, last)
                 trial = self._trial(release.task, release.channel, pair, "watch", 1, settings)
@@ -145,6 +148,11 @@ class Opening(Book):
             began=self.clock(),
             settings=settings,
         )
+
+    def _searches(self, task: str) -> bool:
+        """Whether a task finds passages: its answers are no labels that could be audited side by side."""
+        found = self.recipe.tasks.get(task)
+        return found is not None and found.kind == "embed"
 
     def _last(self, release: Release) -> str | None:
         """The adapter that served a pair before a release."""

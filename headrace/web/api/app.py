@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -14,6 +16,7 @@ from headrace.errors import HeadraceError
 from headrace.web.api import docs, openapi, operators, routes
 from headrace.web.api.edge import Edge
 from headrace.web.api.fast_path import FastPath
+from headrace.web.api.limits import Limits
 from headrace.web.api.metrics import Metrics
 from headrace.web.api.problems import INTERNAL, Problem, of_error, of_status
 from headrace.web.service import Service
@@ -27,8 +30,24 @@ class Api(FastAPI):
     fast_path: FastPath
 
 
-def create_app(service: Service) -> Api:
-    """The API over a `service` that somebody else starts and stops."""
+class Part(Protocol):
+    """Further routes, and what lives as long as the application does, which must be told of its life."""
+
+    def add(self, app: FastAPI) -> None:
+        """Add the routes and what belongs to them."""
+        ...
+
+    def start(self) -> None:
+        """The application begins; in its event loop."""
+        ...
+
+    async def stop(self) -> None:
+        """It ends."""
+        ...
+
+
+def create_app(service: Service, parts: Sequence[Part] = ()) -> Api:
+    """The API over a `service` that somebody else starts and stops, and further `parts`."""
     app = Api(
         title=TITLE,
         version=VERSION,
@@ -36,18 +55,36 @@ def create_app(service: Service) -> Api:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=_living(parts),
     )
     metrics = Metrics(service)
     app.fast_path = FastPath(service, metrics, service.log)
     app.include_router(routes.router(service))
     app.include_router(operators.router(service, metrics))
     app.include_router(docs.router(lambda: app.openapi()))
+    for part in parts:
+        part.add(app)
+    app.add_middleware(Limits, service=service)
     app.add_middleware(Edge, metrics=metrics, log=service.log)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HeadraceError, _error)
     app.add_exception_handler(HTTPException, _status)
     app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
     return app
+
+
+def _living(parts: Sequence[Part]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def living(_app: FastAPI) -> AsyncIterator[None]:
+        for part in parts:
+            part.start()
+        try:
+            yield
+        finally:
+            for part in parts:
+                await part.stop()
+
+    return living
 
 
 def _schema(app: FastAPI) -> dict[str, Any]:

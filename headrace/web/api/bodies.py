@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Receive
 
 from headrace.web.api.problems import Problem, of_validation
@@ -62,6 +63,11 @@ def check_type(headers: Mapping[str, str], wanted: str = "application/json") -> 
             raise Problem("media-type", "The body must be in UTF-8.")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("media-type", "The body must not be compressed.")
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """A body of JSON on its way out."""
+    return Response(orjson.dumps(content), status, media_type="application/json")
 
 
 def _too_large(limit: int) -> Problem:

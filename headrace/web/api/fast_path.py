@@ -21,6 +21,7 @@ from headrace.errors import HeadraceError
 from headrace.web.api import bodies
 from headrace.web.api.edge import HEADERS
 from headrace.web.api.given import answers
+from headrace.web.api.limits import limits
 from headrace.web.api.metrics import Metrics
 from headrace.web.api.problems import INTERNAL, KINDS, MEDIA_TYPE, Problem, of_error
 from headrace.web.api.schemas import LONGEST, PredictRequest
@@ -64,6 +65,7 @@ class FastPath:
         try:
             authorization = headers.get(b"authorization", b"").decode("latin-1") or None
             channel = self._service.remembered(authorization)
+            exchange.channel = channel.name if channel else ""
             task, texts, person = _asked(body) if channel else (None, [], None)
             if channel is None or len(texts) > 1 or is_long(texts):
                 self._later(authorization, body, exchange)
@@ -82,6 +84,7 @@ class FastPath:
     async def _wait(self, authorization: str | None, body: bytes, exchange: _Exchange) -> None:
         try:
             channel = await self._service.authenticate(authorization)
+            exchange.channel = channel.name
             task, texts, person = _asked(body)
             reply = await self._service.answer(channel, task, texts, answers, person=person)
             exchange.send(200, (reply.body or "").encode())
@@ -98,6 +101,11 @@ class FastPath:
             self._log.error("request failed", exc_info=error)
         return INTERNAL
 
+    def limits(self, channel: str) -> str:
+        """Lines of a response's head that say what is left of the channel's quota."""
+        said = limits(self._service, channel) if channel else {}
+        return "".join(f"{name}: {value}\r\n" for name, value in said.items())
+
     def count(self, status: int, seconds: float) -> None:
         """Count a request that has ended."""
         self._metrics.observe(PATH, status, seconds)
@@ -106,10 +114,11 @@ class FastPath:
 class _Exchange:
     """One request and the way back to its client."""
 
-    __slots__ = ("_began", "_date", "_fast_path", "_id", "_respond")
+    __slots__ = ("_began", "_date", "_fast_path", "_id", "_respond", "channel")
 
     def __init__(self, fast_path: FastPath, date: bytes, respond: Respond) -> None:
         self._fast_path, self._date, self._respond = fast_path, date, respond
+        self.channel = ""
         self._id, self._began = f"req_{os.urandom(8).hex()}", time.perf_counter()
 
     def ended(self, future: asyncio.Future[Kept]) -> None:
@@ -130,7 +139,7 @@ class _Exchange:
         """Send the response, whole."""
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-length: {len(body)}\r\ncontent-type: {kind}\r\n"
-            f"request-id: {self._id}\r\n{more}"
+            f"request-id: {self._id}\r\n{more}{self._fast_path.limits(self.channel)}"
         )
         self._respond(b"".join((head.encode(), self._date, _FIXED, b"\r\n", body)))
         self._fast_path.count(status, time.perf_counter() - self._began)

@@ -60,7 +60,7 @@ class Idempotency:
         except _REFUSALS:
             raise
         except Exception:
-            await self._service.keep_failure(claim, INTERNAL.body(request.scope["path"]).decode())
+            await self._service.keep(claim, 500, INTERNAL.body(request.scope["path"]).decode())
             raise
         # Another process may have carried the same request out meanwhile: then its reply counts.
         return _response(reply) if reply.digest == claim.digest else _again(claim, reply)

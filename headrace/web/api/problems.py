@@ -46,6 +46,9 @@ KINDS = _kinds(
     Kind("bad-body", 400, "The body cannot be read", "It is not UTF-8, or not JSON; the detail says where."),
     Kind("bad-request", 400, "The request cannot be read", "A header or the path is malformed."),
     Kind("unauthorized", 401, "No valid key", "Send `Authorization: Bearer hr_live_...`."),
+    Kind(
+        "origin", 403, "Not from this page", "The channel does not list the page's origin, or none was sent."
+    ),
     Kind("not-found", 404, "Not found", "The path, or an id in the body, is nothing that this key can see."),
     Kind("method", 405, "Method not allowed", "The header Allow says which are."),
     Kind("timeout", 408, "The request took too long", "It was not sent in full in time."),
@@ -58,7 +61,10 @@ KINDS = _kinds(
     ),
     Kind("invalid", 422, "A field is wrong", "`field` names it; `errors` lists all of them."),
     Kind(
-        "quota", 429, "The quota is spent", "The header Retry-After says in how many seconds it is renewed."
+        "quota",
+        429,
+        "More than the quota allows",
+        "The header Retry-After says in how many seconds it is renewed.",
     ),
     Kind("head-too-large", 431, "The head is too large", "Send fewer or shorter headers."),
     Kind("internal", 500, "An error of ours", "It was logged under the id in the header Request-Id."),

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headrace.records import Feedback
+from headrace.records import COUNTING, Feedback
 from headrace.store import Reply
 from headrace.web.api import bodies, openapi, stream
 from headrace.web.api.given import answers
@@ -85,5 +85,5 @@ def router(service: Service) -> APIRouter:
 
 
 def _counted(feedback: Feedback) -> str:
-    counted = feedback.state == "counts"
+    counted = feedback.state in COUNTING
     return orjson.dumps({"id": feedback.id, "counted": counted, "reason": feedback.reason}).decode()

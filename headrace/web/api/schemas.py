@@ -10,7 +10,8 @@ LONGEST, MOST = 20_000, 64
 ANSWER_ID = "answer-id"  # a format that tells tests, and readers, which fields name somebody's answer
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
+    """The text; raises ValueError where it is empty or holds a NUL."""
     if not text.strip():
         raise ValueError("The text is empty.")
     if "\x00" in text:
@@ -18,8 +19,8 @@ def _readable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_readable)]
-Short = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_readable)]
+Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(readable)]
+Short = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(readable)]
 
 
 class Body(BaseModel):
@@ -75,7 +76,7 @@ class FeedbackRequest(Body):
         min_length=1, max_length=64, json_schema_extra={"format": ANSWER_ID}, examples=["ans_5f0c"]
     )
     verdict: Literal["right", "wrong", "correction"]
-    label: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_readable)] | None = None
+    label: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(readable)] | None = None
     person: Short | None = None
 
 

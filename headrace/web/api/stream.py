@@ -38,6 +38,8 @@ _MOMENT = 0.5  # seconds that a sender gets to hear why the server ends its stre
 _LAST = 2.0  # seconds after which a stream is cut off where the server ends
 UNREAD = 60.0
 """Seconds that a client may take nothing of what waits for it."""
+WIDGET = "/widget/v1/"
+"""How paths begin whose responses may be streams as well."""
 HELD = "headrace.held"
 """Where a scope holds what a stream must know of its connection."""
 
@@ -82,7 +84,7 @@ class Stream(Response):
         # Closed at the end: nobody can tell how much of a request that was ended early is still to come.
         headers = [(b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close")]
         held: Held = scope.get(HELD) or Held()
-        send = _watched(send, held)
+        send = watched(send, held)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         reader = asyncio.create_task(self._reading(receive, held.stopping))
         end = asyncio.create_task(_cut_off(held))
@@ -132,21 +134,34 @@ class Stream(Response):
             return _Line(self._read, sent, self._problem(error))
 
     async def _ask(self, line: StreamLine) -> asyncio.Future[Kept]:
-        """Ask; where the queue is full, wait for room as long as an answer may take."""
-        end = asyncio.get_running_loop().time() + self._service.limits.seconds
+        """Ask; where the queue is full or the pace too fast, wait as long as an answer may take."""
+        if is_long([line.text]):
+            return asyncio.ensure_future(self._long(line))
+        end = self._patience()
         while True:
             try:
-                if is_long([line.text]):
-                    return asyncio.ensure_future(self._long(line))
                 return self._service.ask_now(self._channel, line.task, line.text, _render, line.person)
-            except ServerFull:
-                if asyncio.get_running_loop().time() > end:
-                    raise
-                await asyncio.sleep(_PATIENCE)
+            except (ServerFull, QuotaSpent) as error:
+                await self._wait(error, end)
 
     async def _long(self, line: StreamLine) -> Kept:
-        reply = await self._service.answer(self._channel, line.task, [line.text], _render, person=line.person)
-        return Kept(reply)
+        end = self._patience()
+        while True:
+            try:
+                ask = self._service.answer
+                return Kept(await ask(self._channel, line.task, [line.text], _render, person=line.person))
+            except QuotaSpent as error:
+                await self._wait(error, end)
+
+    def _patience(self) -> float:
+        return asyncio.get_running_loop().time() + self._service.limits.seconds
+
+    async def _wait(self, error: ServerFull | QuotaSpent, end: float) -> None:
+        """Wait a moment; raise `error` where that will not help: a quota spent comes back with the next day."""
+        now = asyncio.get_running_loop().time()
+        if now > end or (isinstance(error, QuotaSpent) and now + error.retry_after > end):
+            raise error
+        await asyncio.sleep(_PATIENCE)
 
     async def _writing(self, send: Send) -> None:
         """Send lines in their order; those that are ready at one moment together."""
@@ -194,17 +209,17 @@ class Stream(Response):
         return found
 
 
-def _watched(send: Send, held: Held) -> Send:
+def watched(send: Send, held: Held) -> Send:
     """A `send` that cuts off a client which takes nothing for `UNREAD` seconds."""
 
-    async def watched(message: Message) -> None:
+    async def sending(message: Message) -> None:
         late = asyncio.get_running_loop().call_later(UNREAD, held.abort)
         try:
             await send(message)
         finally:
             late.cancel()
 
-    return watched
+    return sending
 
 
 def _until(stopping: asyncio.Event, receive: Receive) -> Receive:

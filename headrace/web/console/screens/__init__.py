@@ -1,0 +1,1 @@
+"""The screens, one file each: what it shows, what may be done there, and by whom."""
