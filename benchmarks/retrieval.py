@@ -205,9 +205,7 @@ def figures(
     yield Figure(said, round(gap, 2), "points", n=len(first), seeds=tuple(seeds), command=command)
 
 
-def summed(
-    outcomes: Sequence[Outcome], values: Sequence[Values]
-) -> tuple[float, tuple[float, float], int]:
+def summed(outcomes: Sequence[Outcome], values: Sequence[Values]) -> tuple[float, tuple[float, float], int]:
     """The mean over halvings, its bootstrap interval over questions (2,000 draws), and how many they are."""
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,3 +43,24 @@ def put(stand: Stand, name: str = "dlv_1", thread: str = "t1", text: str = "How 
     body = json.dumps({"id": name, "thread": thread, "text": text})
     now = stand.clock()
     stand.project.store.deliveries.add([Delivery(name, "partner", "in", now, body, next=now)])
+
+
+@contextmanager
+def receiver(came: list[tuple[bytes, dict[str, str]]]) -> Iterator[str]:
+    """A server of a partner's that takes all; bodies and headers come into `came`."""
+
+    class Takes(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            came.append((body, {name.lower(): value for name, value in self.headers.items()}))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Takes) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/said"
+        server.shutdown()

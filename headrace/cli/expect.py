@@ -38,9 +38,10 @@ def expect_add(
         str, typer.Option(help="The title, place or id of the document that is to answer it.")
     ] = "",
 ) -> None:
-    """Expect an answer to a question; a challenger that loses it is refused at its release.
+    """Expect an answer to a question.
 
-    How many a release may lose stands in headrace.yaml, under gate: expected.
+    A challenger that loses it is refused at its release. How many a release may lose stands in
+    headrace.yaml, under gate: expected.
 
     Example:
 
@@ -97,9 +98,10 @@ def expect_check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Try what is expected on what serves now, or on the documents as they would be.
+    """Try what is expected on what serves now.
 
-    Exits with 2 where an expectation is not met; with --sync, where one that is met now would not be.
+    With --sync on the documents as they would be. Exits with 2 where an expectation is not met; with
+    --sync, where one that is met now would not be.
 
     Example:
 

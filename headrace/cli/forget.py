@@ -28,8 +28,8 @@ def forget(
 ) -> None:
     """Delete what a person gave; train again what they taught.
 
-    Rows, feedback, answers and memory of theirs go for good, and each adapter that descends from one they taught
-    is trained again without them. The history still verifies. Cut off, run it again.
+    Rows, feedback, answers, conversations and memory of theirs go for good, and each adapter that descends from
+    one they taught is trained again without them. The history still verifies. Cut off, run it again.
 
     Example:
 

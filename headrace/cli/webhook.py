@@ -31,9 +31,10 @@ def webhook_secret(
     ] = False,
     retire: Annotated[bool, typer.Option("--retire", help="End the older of two.")] = False,
 ) -> None:
-    """Show the secret under which a channel's webhooks are signed; it is made where there is none.
+    """Show the secret of a channel's webhooks; make it where there is none.
 
-    To change it: --rotate, give the new one to the other side, then --retire.
+    Both directions are signed under it. To change it: --rotate, give the new one to the other side, then
+    --retire.
 
     Example:
 
@@ -62,7 +63,9 @@ def webhook_list(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List deliveries, newest first; dead ones were tried ten times, or their receiver is gone.
+    """List deliveries, newest first.
+
+    Dead ones were tried ten times, or their receiver is gone for good.
 
     Example:
 

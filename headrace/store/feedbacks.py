@@ -269,7 +269,7 @@ class Feedbacks:
             connection.execute(update(_T).where(_T.c.id.in_(batch)).values(used=True, step=first))
 
     def marks(self) -> tuple[int, int, int]:
-        """Changes whenever what counts changes: the newest feedback, the last change of one, and how many there are."""
+        """Changes whenever what counts changes: the newest feedback, the last change of one, and their number."""
         asked = (func.max(_T.c.seq), func.max(_T.c.changed), func.count())
         with self._database.read() as connection:
             newest, changed, count = connection.execute(select(*asked)).one()

@@ -62,11 +62,10 @@ def _run(database: Database, counts: Counts, step: Step, before: datetime, dry: 
 
 
 def _conversations(connection: Connection, before: datetime, most: int | None) -> Counts:
-    c, m, t = tables.conversations.c, tables.messages.c, tables.tickets.c
+    c, m = tables.conversations.c, tables.messages.c
     last = select(func.max(m.at)).where(m.conversation == c.id).scalar_subquery()
-    waits = exists(select(t.id).where(t.conversation == c.id, t.state.in_(("waiting", "taken"))))
     old = func.coalesce(last, c.at) < before
-    query = select(c.id).where(c.state != "waiting", old, ~waits).order_by(c.seq)
+    query = select(c.id).where(c.state != "waiting", old).order_by(c.seq)
     ids = list(connection.execute(query if most is None else query.limit(most)).scalars())
     if most is None:
         return {"conversations": len(ids)}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from hook_stand import Told, hooked, put
+from hook_stand import Told, hooked, put, receiver
 from standardwebhooks import Webhook
 from support_stand import Stand
 
@@ -116,7 +114,7 @@ def serving(stand: Stand) -> Iterator[str]:
 
 def test_a_delivery_is_stored_acknowledged_answered_and_told_once(tmp_path: Path) -> None:
     came: list[tuple[bytes, dict[str, str]]] = []
-    with _receiver(came) as address:
+    with receiver(came) as address:
         stand = hooked(tmp_path / "p", address)
         stand.clock.now = utc_now()
         with serving(stand) as url:
@@ -137,25 +135,6 @@ def test_a_delivery_is_stored_acknowledged_answered_and_told_once(tmp_path: Path
     assert stand.project.deliveries("partner", "waiting") == []
     assert all(not row.body for row in stand.project.deliveries())
     stand.project.close()
-
-
-@contextmanager
-def _receiver(came: list[tuple[bytes, dict[str, str]]]) -> Iterator[str]:
-    class Takes(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            came.append((body, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with HTTPServer(("127.0.0.1", 0), Takes) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/said"
-        server.shutdown()
 
 
 def test_a_receiver_that_is_down_is_told_again_under_the_same_id_then_given_up(tmp_path: Path) -> None:

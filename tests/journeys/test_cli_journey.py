@@ -26,6 +26,18 @@ ELSEWHERE += ("trial show", "trial stop", "audit label")  # no trial is open: se
 ELSEWHERE += tuple(  # see test_cli_support.py
     f"support {verb}" for verb in ("ask", "tickets", "take", "answer", "check", "standing", "secret")
 )
+ELSEWHERE += tuple(  # see test_cli_service.py
+    f"{group} {verb}"
+    for group, verbs in (
+        ("knowledge", "sync list show add publish flag remove gaps"),
+        ("webhook", "secret list retry"),
+        ("expect", "add list remove check"),
+        ("retention", "apply"),
+    )
+    for verb in verbs.split()
+)
+ELSEWHERE += ("search", "lm", "console")
+ELSEWHERE += ("user add", "user list", "user disable", "user password")  # see test_console_cli.py
 ASKED = {
     "refund": "money back for order",
     "parcel": "where is parcel number",

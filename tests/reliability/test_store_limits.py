@@ -18,7 +18,7 @@ from headrace.store import Store, artifacts
 
 @pytest.mark.parametrize("what", ["answers", "artifacts"])
 def test_a_disk_that_takes_no_more_says_so_and_keeps_what_it_acknowledged(tmp_path: Path, what: str) -> None:
-    with child(fill, tmp_path, 300_000, what) as writer:
+    with child(fill, tmp_path, 600_000, what) as writer:
         *acknowledged, (kind, message) = writer.end()
     assert kind == "StoreFull"
     assert "disk took no more bytes" in message

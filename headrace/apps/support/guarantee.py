@@ -1,10 +1,10 @@
 """The guarantee: what may be answered alone, so that of it at most the target is wrong.
 
-A coin is thrown for every message before it is answered. What it draws goes to a person, whatever the machine
-thinks of it, and that person says whether the machine's answer was right. Only these checks count: they are a
-random sample of everything that is asked. Answers that a customer or an agent happened to complain of are not,
-and a threshold found on them would promise nothing. Until something is certified the coin draws every message,
-since all go to a person anyway.
+A coin is thrown for every message before it is answered. What it draws a person looks at, whatever the machine
+thinks of it, and says whether the machine's answer was right; where that was sure enough the customer has it
+already. Only these checks count: they are a random sample of everything that is asked. Answers that a customer or
+an agent happened to complain of are not, and a threshold found on them would promise nothing. Until something is
+certified the coin draws every message, since all go to a person anyway.
 
 From the latest checks (recipe: support.window) `headrace.evaluation.risk` finds the lowest score whose answers
 hold the target with the confidence asked. That promise is one of each look: whenever the checks are looked at,

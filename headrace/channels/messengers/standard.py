@@ -57,8 +57,6 @@ class _Event(BaseModel):
 class Part:
     """Reads and writes deliveries of the standard."""
 
-    Options = Options
-
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
 

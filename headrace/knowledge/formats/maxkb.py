@@ -2,7 +2,7 @@
 
 Columns by their order, since their heads are in the language of who exported: title of the section, its
 content, its questions, one a line; in a whole knowledge base the eighth says whether it is in use ("1"). A
-leading U+FEFF keeps formulas from running, and goes. In a .zip the sheets are `knowledge.xlsx`; nothing else of it
+leading U+FEFF keeps formulas from running, and goes. In a .zip the sheets are `knowledge.xlsx`; nothing else
 is read, least of all `workflow.kbwf`, a pickle. (MaxKB 2, apps/knowledge/serializers/{knowledge,document}.py:
 `get_workbook`, `_get_knowledge_workbook`, `export_zip`.) A section with questions is an answer given word for
 word, one without is a passage. The .xls of MaxKB 1 is to be saved as .xlsx first.
