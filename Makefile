@@ -13,7 +13,7 @@ help:           ## this list
 
 install: $(VENV)/demo.installed  ## make .venv with all that the demo needs
 
-demo: $(VENV)/demo.installed  ## the whole loop on real text, some 7 minutes on two cores
+demo: $(VENV)/demo.installed  ## the whole loop on real text, some 3 minutes on two cores
 	$(BIN)/headrace demo
 
 quick: $(VENV)/demo.installed  ## the same in under 90 seconds, on less text

@@ -93,7 +93,10 @@ def tickets(ctx: typer.Context, channel: OnlyChannel = None, as_json: Json = Fal
         headrace support tickets --channel shop --json
     """
     with session(ctx).project() as project:
-        found = _desk(project).queue(channel)
+        desk = _desk(project)
+        found, waiting = desk.queue(channel), desk.open_count(channel)
+    if len(found) < waiting:
+        note(f"Shown: {len(found)} of {waiting}.")
     if as_json:
         show_json([load("tables").to_json(one) for one in found])
         return
@@ -143,11 +146,18 @@ def answer(
         str | None, typer.Option(metavar="LABEL", help="What was meant, where the machine was wrong.")
     ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Keep the text as a draft document.")] = False,
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MESSAGE", help="The customer's last message that you read, msg_...; else the last."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Answer a ticket; the customer sees it at once.
 
-    A passage or an intent that is named counts as the owner's word, from the next question on.
+    A passage or an intent that is named counts as the owner's word, from the next question on. A drawn answer of
+    the machine's that is neither named nor checked counts as wrong.
 
     Example:
 
@@ -155,7 +165,9 @@ def answer(
         headrace support answer tkt_3f2c9a --agent ann --intent create_key --passage pas_7d01
     """
     with session(ctx).project() as project:
-        said = _desk(project).answer(ticket, agent, text, passage=passage, intent=intent, draft=draft)
+        said = _desk(project).answer(
+            ticket, agent, text, passage=passage, intent=intent, draft=draft, seen=seen
+        )
     if as_json:
         show_json(load("tables").to_json(said))
         return
@@ -178,7 +190,7 @@ def check(
 ) -> None:
     """Say whether a drawn answer is right; without a message, list them.
 
-    The guarantee rests on these checks alone.
+    The guarantee rests on these checks alone. Of several words on one answer the newest stands.
 
     Example:
 

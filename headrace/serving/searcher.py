@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.feedback.memory import Memory
+from headrace.feedback.memory import Memory, plain
 from headrace.feedback.radius import Fixed
 from headrace.feedback.trust import is_sure
 from headrace.knowledge.index import Hit as Found
 from headrace.knowledge.index import Index, Question
 from headrace.knowledge.rerank import Reranker
 from headrace.recipe import Recipe
-from headrace.records import Passage, Release
+from headrace.records import Feedback, Passage, Release
 from headrace.serving.router import Router
 from headrace.serving.search_adapter import SearchAdapter, opened
 from headrace.store import Store
@@ -64,11 +64,20 @@ class Searched:
 
 
 @dataclass(frozen=True)
+class _Learned:
+    """The live corrections of a (task, channel), searched and by id."""
+
+    memory: Memory
+    said: Mapping[str, Feedback]
+
+
+@dataclass(frozen=True)
 class _View:
     """All that one search reads: it never changes, and the next view takes its place."""
 
     index: Index
     reranker: Reranker
+    owned: Mapping[str, frozenset[str]]
     adapter: SearchAdapter | None = None
     release: str = ""
 
@@ -87,8 +96,9 @@ class Searcher:
         self._documents: tuple[object, ...] = ()
         self._passages: dict[str, tuple[Passage, ...]] = {}
         self._indexes: dict[tuple[str, str], Index] = {}
+        self._owned: dict[str, Mapping[str, frozenset[str]]] = {}
         self._corrections: tuple[int, ...] = ()
-        self._memories: dict[tuple[str, str], tuple[str, Memory]] = {}
+        self._memories: dict[tuple[str, str], tuple[str, _Learned]] = {}
 
     def search(
         self, text: str, *, task: str | None, channel: str, limit: int = 5, context: Sequence[str] = ()
@@ -96,29 +106,34 @@ class Searcher:
         """The passages most likely to answer `text` in a channel, at most `limit`, best first.
 
         Passages of the channel and those of all channels are looked at, and no others. `context` are the
-        customer's turns before, latest last. A correction of this text or of a rewording puts its passage first.
+        customer's turns before, latest last. A correction of this text or of a rewording puts its passage first;
+        one user's word keeps the chance that the search gave, and displaces no answer of the owner's to it.
         Words alone decide where `task` is None or nothing of it is released. Raises ArtifactError, StoreError.
         """
         with self._lock:
             view = self._view(task, channel)
-            memory = self._remembered(task or UNNAMED, channel, view)
+            learned = self._remembered(task or UNNAMED, channel, view)
         question = _question(text, context, view.adapter)
         hits = view.index.search(question, view.reranker, limit=max(limit, 1))
         vector = _NOTHING if question.vector is None else question.vector
-        recalled = memory.recall(task or UNNAMED, channel, text, vector, _ALIKE)
+        recalled = learned.memory.recall(task or UNNAMED, channel, text, vector, _ALIKE)
         name = view.adapter.adapter if view.adapter else ""
         found = Searched(tuple(hits), question.vector, name, view.release)
         if recalled is None:
             return found
-        return _corrected(found, view.index.get(recalled.label), recalled.feedback_id, limit)
+        said = learned.said[recalled.feedback_id]
+        if not is_sure(said) and any(_owns(view.owned, one, recalled.label) for one in (text, said.text)):
+            return found
+        return _corrected(found, view.index.get(recalled.label), said, limit)
 
     def _view(self, task: str | None, channel: str) -> _View:
         release = self._release(task, channel)
         adapter = self._adapter(release.adapter) if release else None
         index = self._index(channel, adapter)
+        owned = self._owned_of(channel)
         if adapter is None or release is None:
-            return _View(index, Reranker())
-        return _View(index, adapter.reranker, adapter, release.id)
+            return _View(index, Reranker(), owned)
+        return _View(index, adapter.reranker, owned, adapter, release.id)
 
     def _release(self, task: str | None, channel: str) -> Release | None:
         """What serves the task there, by the newest releases."""
@@ -144,7 +159,7 @@ class Searcher:
         """The channel's index, made anew where documents changed; channels with the same passages share one."""
         version = self._store.documents.version()
         if version != self._documents:
-            self._passages, self._indexes, self._documents = {}, {}, version
+            self._passages, self._indexes, self._owned, self._documents = {}, {}, {}, version
         key = (channel, adapter.space if adapter else "")
         if key not in self._indexes:
             passages = self._passages_of(channel)
@@ -158,29 +173,42 @@ class Searcher:
             self._passages[channel] = tuple(self._store.documents.passages(channel))
         return self._passages[channel]
 
-    def _remembered(self, task: str, channel: str, view: _View) -> Memory:
+    def _owned_of(self, channel: str) -> Mapping[str, frozenset[str]]:
+        """The questions that the owner's own answers have as their titles, and which answers those are."""
+        if channel not in self._owned:
+            found: dict[str, frozenset[str]] = {}
+            for one in self._passages_of(channel):
+                if one.curated:
+                    found[plain(one.title)] = found.get(plain(one.title), frozenset()) | {one.id}
+            self._owned[channel] = found
+        return self._owned[channel]
+
+    def _remembered(self, task: str, channel: str, view: _View) -> _Learned:
         """The corrections of a (task, channel) that are live now, as what serves sees them."""
         marks = self._store.feedback.marks()
         if marks != self._corrections:
             self._memories, self._corrections = {}, marks
         name = view.adapter.adapter if view.adapter else ""
-        known, memory = self._memories.get((task, channel), ("", None))
-        if memory is None or known != name:
-            memory = self._learned(task, channel, view)
-            self._memories[task, channel] = (name, memory)
-        return memory
+        known, learned = self._memories.get((task, channel), ("", None))
+        if learned is None or known != name:
+            learned = self._learned(task, channel, view)
+            self._memories[task, channel] = (name, learned)
+        return learned
 
-    def _learned(self, task: str, channel: str, view: _View) -> Memory:
+    def _learned(self, task: str, channel: str, view: _View) -> _Learned:
         reach = self.recipe.memory.radius or view.reranker.reach
-        memory = Memory({task: Fixed(reach)} if view.adapter else {}, plausible=0.0)
+        plausible = self.recipe.trust.plausible
+        memory = Memory({task: Fixed(reach)} if view.adapter else {}, plausible=plausible)
         enabled = self.recipe.memory.enabled
         live = [one.feedback for one in self._store.feedback.live(task, channel)] if enabled else []
         texts = [one.text for one in live]
         vectors = view.adapter.questions(texts) if view.adapter and texts else [_NOTHING] * len(texts)
         for one, vector in zip(live, vectors, strict=True):
-            given = (one.text, vector, _ALIKE, one.label or "", one.id)
+            label = one.label or ""
+            scores = {**_ALIKE, label: one.chance or 0.0}
+            given = (one.text, vector, scores, label, one.id)
             memory.learn(task, channel, *given, person=one.person, sure=is_sure(one))
-        return memory
+        return _Learned(memory, {one.id: one for one in live})
 
 
 def _question(text: str, context: Sequence[str], adapter: SearchAdapter | None) -> Question:
@@ -191,12 +219,21 @@ def _question(text: str, context: Sequence[str], adapter: SearchAdapter | None) 
     return replace(asked, vector=vectors[0], joined=vectors[-1])
 
 
-def _corrected(found: Searched, passage: Passage | None, because: str, limit: int) -> Searched:
-    """With the passage first that a correction names; as it was where the channel has it no more."""
+def _owns(owned: Mapping[str, frozenset[str]], text: str, label: str) -> bool:
+    """Whether the owner answers just this question, and with another passage."""
+    answers = owned.get(plain(text))
+    return answers is not None and label not in answers
+
+
+def _corrected(found: Searched, passage: Passage | None, said: Feedback, limit: int) -> Searched:
+    """With the passage first that a correction names; as it was where the channel has it no more.
+
+    Only the owner's word, or that of users who agree, is worth as much as what it displaces.
+    """
     if passage is None:
         return found
-    best = max((hit.chance for hit in found.found), default=0.0)
+    best = max((hit.chance for hit in found.found), default=0.0) if is_sure(said) else 0.0
     own = next((hit for hit in found.found if hit.passage.id == passage.id), Found(passage, 0.0, 0.0, 0.0))
     others = [hit for hit in found.found if hit.passage.id != passage.id]
     first = replace(own, chance=max(own.chance, best))
-    return replace(found, found=(first, *others)[:limit], because=because)
+    return replace(found, found=(first, *others)[:limit], because=said.id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, func, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, or_, select, update
 
 from headrace.errors import Conflict, NotFound
 from headrace.records import Check, Conversation, ConversationState, Message, Ticket, TicketState
@@ -128,8 +128,11 @@ class Conversations:
             raise NotFound("there is no such message.", where="message")
         return record(Message, found)
 
-    def unanswered(self, limit: int = 1000) -> builtins.list[Message]:
-        """Messages of customers that nobody replied to and no ticket holds, oldest first: a crash left them."""
+    def unanswered(self, limit: int = 1000, after: str | None = None) -> builtins.list[Message]:
+        """Messages of customers that nobody replied to and no ticket holds, oldest first: a crash left them.
+
+        With `after` those that came after the message of that id.
+        """
         m, t = tables.messages, tables.tickets
         reply = m.alias()
         query = (
@@ -140,6 +143,8 @@ class Conversations:
             .order_by(m.c.seq)
             .limit(limit)
         )
+        if after is not None:
+            query = query.where(m.c.seq > select(reply.c.seq).where(reply.c.id == after).scalar_subquery())
         with self._database.read() as connection:
             return [record(Message, row) for row in connection.execute(query)]
 
@@ -181,15 +186,17 @@ class Tickets:
 
     def open_in(self, connection: Connection, ticket: Ticket) -> bool:
         """Store a ticket; False where one of its conversation is open already."""
+        if self.waits_in(connection, ticket.conversation):
+            return False
+        connection.execute(tables.tickets.insert(), [values(ticket)])
+        return True
+
+    def waits_in(self, connection: Connection, conversation_id: str) -> bool:
+        """Whether a ticket of the conversation is open, and stays so until the caller's transaction ends."""
         one_at_a_time(connection)
         t = tables.tickets
-        twin = select(t.c.id).where(
-            t.c.conversation == ticket.conversation, t.c.state.in_(("waiting", "taken"))
-        )
-        if connection.execute(twin).first() is not None:
-            return False
-        connection.execute(t.insert(), [values(ticket)])
-        return True
+        twin = select(t.c.id).where(t.c.conversation == conversation_id, t.c.state.in_(("waiting", "taken")))
+        return connection.execute(twin).first() is not None
 
     def get(self, ticket_id: str) -> Ticket:
         """One ticket; raises NotFound."""
@@ -210,6 +217,14 @@ class Tickets:
             query = query if wanted is None else query.where(column == wanted)
         with self._database.read() as connection:
             return [record(Ticket, row) for row in connection.execute(query)]
+
+    def open_count(self, channel: str | None = None) -> int:
+        """How many tickets wait for a person or are with one."""
+        t = tables.tickets
+        query = select(func.count()).select_from(t).where(t.c.state.in_(("waiting", "taken")))
+        query = query if channel is None else query.where(t.c.channel == channel)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def of(self, conversation_id: str) -> builtins.list[Ticket]:
         """The tickets of a conversation, oldest first."""
@@ -237,10 +252,39 @@ class Tickets:
         if not connection.execute(moved.values(columns)).rowcount:
             raise Conflict("somebody else was faster with this ticket.", cure="Load the queue again.")
 
+    def seen_in(self, connection: Connection, conversation_id: str, seen: str) -> None:
+        """Raise Conflict where the customer wrote after the message `seen`; "" is before the first."""
+        one_at_a_time(connection)
+        t = tables.messages
+        last = select(t.c.seq).where(t.c.id == seen, t.c.conversation == conversation_id).scalar_subquery()
+        later = select(t.c.text).where(
+            t.c.conversation == conversation_id, t.c.author == "customer", t.c.seq > func.coalesce(last, 0)
+        )
+        text = connection.execute(later.order_by(t.c.seq.desc()).limit(1)).scalar()
+        if text is not None:
+            raise Conflict(
+                f"the customer wrote again: {text[:200]!r}. Nothing was sent.",
+                where=conversation_id,
+                cure="Read the conversation, then answer or close it again.",
+            )
+
     def check_in(self, connection: Connection, check: Check) -> bool:
         """Store whether an answer was right; False where that was said before."""
         made = adding(tables.checks, self._database.engine.dialect.name)
         return bool(connection.execute(made, [values(check)]).rowcount)
+
+    def recheck_in(self, connection: Connection, check: Check) -> bool:
+        """Like `check_in`, but the newest word stands; False where the word before was the same.
+
+        A word that changes comes last in the order of the checks.
+        """
+        one_at_a_time(connection)
+        t = tables.checks
+        before = connection.execute(select(t.c.right).where(t.c.message == check.message)).scalar()
+        if before is not None and bool(before) == check.right:
+            return False
+        connection.execute(delete(t).where(t.c.message == check.message))
+        return self.check_in(connection, check)
 
     def checked(self, task: str, channel: str, limit: int) -> builtins.list[Checked]:
         """The latest `limit` answers of (task, channel) that were drawn and checked, oldest first."""
@@ -263,12 +307,12 @@ class Tickets:
             for row in reversed(found)
         ]
 
-    def checks_version(self) -> int:
-        """Grows with every check."""
+    def checks_version(self) -> tuple[int, int]:
+        """The number of the last check, and how many there are: changes with all that is said or deleted."""
+        seq = tables.checks.c.seq
         with self._database.read() as connection:
-            return int(
-                connection.execute(select(func.coalesce(func.max(tables.checks.c.seq), 0))).scalar_one()
-            )
+            last, count = connection.execute(select(func.coalesce(func.max(seq), 0), func.count(seq))).one()
+        return int(last), int(count)
 
     def check_counts(self, task: str, channel: str) -> tuple[int, int]:
         """How many answers of (task, channel) were drawn and checked, and how many drawn ones wait for it."""

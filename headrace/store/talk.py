@@ -92,7 +92,7 @@ def _answers(
 
 
 def _drafts(connection: Connection, texts: Collection[str]) -> Iterator[str]:
-    """Drafts of answers to what was said: nobody has published them."""
+    """Drafts of answers to what was said, whose titles are the words in one line: nobody has published them."""
     d = tables.documents.c
-    for some in batches(sorted(texts), _BATCH):
+    for some in batches(sorted({" ".join(text.split()) for text in texts}), _BATCH):
         yield from connection.execute(select(d.id).where(d.state == "draft", d.title.in_(some))).scalars()

@@ -6,11 +6,25 @@ import json
 from pathlib import Path
 
 import pytest
-from support_stand import FAQ, Stand
+from support_stand import FAQ, NOW, Stand
 from test_cli_journey import Run, run
+
+from headrace.records import Conversation, Ticket
 
 __all__ = ["run"]  # a fixture
 pytestmark = pytest.mark.xdist_group("cli")
+
+
+def test_the_queue_tells_how_many_it_leaves_out(tmp_path: Path, run: Run) -> None:
+    stand = Stand(tmp_path / "shop")
+    store = stand.project.store
+    with store.transaction() as connection:
+        for name in (f"c{number}" for number in range(201)):
+            store.conversations.begin_in(connection, Conversation(name, "shop", "en", "", NOW))
+            store.tickets.open_in(connection, Ticket(f"t{name}", name, "shop", "", "asked", NOW))
+    stand.project.close()
+    _, _, err = run(f"headrace support tickets --project {tmp_path / 'shop'}")
+    assert "Shown: 200 of 201." in err
 
 
 def test_a_customer_asks_and_a_person_answers_in_the_terminal(tmp_path: Path, run: Run) -> None:

@@ -185,6 +185,13 @@ def test_an_agent_takes_a_ticket_picks_a_passage_and_the_customer_has_it(console
     assert agent.post(f"/queue/{ticket.id}/take").status_code == 303
     assert "with alan" in agent.get("/queue").text
     assert agent.post(f"/queue/{ticket.id}/answer", text="").status_code == 422
+    seen = next(m.id for m in console.desk.since(conversation) if m.author == "customer")
+    assert f'name="seen" form="answering" value="{seen}"' in page
+    console.desk.reply(console.desk.receive(conversation, "and one for me"))
+    late = agent.post(f"/queue/{ticket.id}/answer", text="Here it is.", seen=seen)
+    assert late.status_code == 409
+    assert "and one for me" in late.text
+    assert agent.post(f"/queue/{ticket.id}/close", seen=seen).status_code == 409
     agent.post(f"/queue/{ticket.id}/answer", passage="pas_create_key_en", text="")
     last = console.desk.since(conversation, None)[-1]
     assert (last.author, last.by, last.text) == ("agent", "alan", "Run headrace key new CHANNEL.")

@@ -13,10 +13,12 @@ from knowledge_parts import FAQ, PAGE, pdf, recipe, serving, write
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
+from headrace.data.connectors import Broken
 from headrace.data.fetch import Fetcher
 from headrace.data.quarantine import DOCUMENTS
 from headrace.errors import AlreadyRunning, Conflict, InputError, NotFound
 from headrace.knowledge import sync as syncing
+from headrace.knowledge.formats import Read
 from headrace.knowledge.formats.site import Options, Part
 from headrace.knowledge.sync import sync
 from headrace.knowledge.watch import Watch
@@ -285,6 +287,26 @@ def test_a_site_is_read_politely_and_only_what_changed(
         last = sync(store, made, tmp_path, clock=utc_now)
         assert (last.removed, list(last.unread)) == (0, ["help"])
         assert len(store.documents.list(state="live")) == 1
+
+
+def test_a_page_that_leads_to_another_host_is_rejected(tmp_path: Path) -> None:
+    with serving() as site, serving() as other:
+        hosts = (f"help.test:{site.port}", f"other.test:{other.port}")
+        fetcher = Fetcher(allow=hosts, resolver=lambda host, port: ["127.0.0.1"])
+        other.page("/theirs", PAGE)
+        site.pages["/away"] = (302, {"Location": f"http://other.test:{other.port}/theirs"}, b"")
+        site.pages["/moved"] = (302, {"Location": "/a"}, b"")
+        site.page("/a", PAGE)
+        site.sitemap("/away", "/moved")
+        options = Options(url=site.url("/sitemap.xml"), delay=0)
+        away, moved = Part(options, tmp_path, fetcher=fetcher).read()
+    assert isinstance(away, Broken)
+    assert (away.reason, away.detail) == (
+        "another site",
+        f"it leads to http://other.test:{other.port}/theirs",
+    )
+    assert isinstance(moved, Read)
+    assert moved.url == site.url("/a")
 
 
 def test_the_command_line_reads_shows_and_answers(project: Project) -> None:

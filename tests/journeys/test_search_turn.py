@@ -67,6 +67,14 @@ def test_a_turn_releases_and_corrections_count_at_once(tmp_path: Path) -> None:
     assert newer != adapter
     project.undo_feedback(said.id)
     assert project.search(question, "desk").because is None
+    doubted = project.add_feedback(asked, "correction", wanted, person="eve")
+    reached = [project.search(text, "desk").because for text in (question, "Why is my refund late?")]
+    assert reached == [doubted.id, None], "one user's unlikely word moves the very question, and no rewording"
+    project.undo_feedback(doubted.id)
+    likely = replace(doubted, id="fb_likely", chance=0.5, state="counts")
+    with project.store.transaction() as connection:
+        project.store.feedback.add_in(connection, likely)
+    assert project.search("Why is my refund late?", "desk").because == "fb_likely"
     project.close()
 
 

@@ -79,6 +79,22 @@ def test_what_a_person_said_is_nowhere_any_more_and_what_others_said_is(stand: S
         stand.project.forget("bob")
 
 
+def test_drafts_of_a_persons_words_go_however_they_were_spaced_and_masked(stand: Stand) -> None:
+    stand.guarantee.alone = stand.guarantee.ask = 2.0
+    for number, end in enumerate(("?", " please?")):
+        begun = stand.desk.begin("shop", person="bob")
+        said = f"  how does my\n\n axolotl,  axo@lotl.example,\troll{end}"
+        ticket = stand.desk.reply(stand.desk.receive(begun.conversation.id, said)).ticket
+        assert ticket is not None
+        stand.desk.answer(ticket.id, "olga", f"Dear bearer {number}!", draft=True)
+    kept, published = sorted(stand.project.documents(state="draft"), key=lambda draft: len(draft.title))
+    assert kept.title == "how does my axolotl, <email>, roll?"
+    stand.project.publish(published.id)
+    stand.project.forget("bob")
+    assert [one.id for one in stand.project.documents() if "axolotl" in one.title] == [published.id]
+    assert not hits(stand.folder, ["bearer 0"])
+
+
 @pytest.mark.parametrize("task", ["search", "passage"])
 def test_who_corrected_a_search_is_forgotten_too(stand: Stand, task: str) -> None:
     person = pseudonym("bob", stand.project.store.salts.persons(stand.project.ids))

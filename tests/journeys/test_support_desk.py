@@ -9,7 +9,7 @@ from support_stand import FAQ, PretendGuarantee, PretendWriter, Stand, put
 
 from headrace.apps.support.said import Reply
 from headrace.errors import Conflict, InputError, NotFound
-from headrace.records import Message
+from headrace.records import Message, Ticket
 
 
 @pytest.fixture
@@ -140,9 +140,77 @@ def test_a_drawn_answer_is_sent_and_checked_once(stand: Stand) -> None:
     assert reply.message.drawn
     assert stand.desk.to_check("shop") == [reply.message]
     stand.desk.check(reply.message.id, "ann", True)
+    before = stand.project.store.tickets.checks_version()
     stand.desk.check(reply.message.id, "bob", False, label="quota")
     (checked,) = stand.project.store.tickets.checked("intent", "shop", 10)
-    assert checked.right, "the first word stands"
+    assert not checked.right, "the newest word stands"
+    assert stand.project.store.tickets.checks_version() != before, "and other processes look again"
+
+
+def drawn_ticket(stand: Stand) -> Ticket:
+    """A ticket whose proposal, the answer to create_key, is drawn."""
+    stand.guarantee = PretendGuarantee(2.0, 2.0, drawn=1.0)
+    stand.desk = stand.another()
+    ticket = ask(stand, "how do i get a key?")[1].ticket
+    assert ticket is not None
+    return ticket
+
+
+@pytest.mark.parametrize(
+    ("text", "passage", "intent", "right"),
+    [
+        ("My own words.", None, None, False),
+        ("", "pas_create_key_en", None, True),
+        ("", "pas_create_key_zh", None, True),
+        ("", "pas_quota_en", None, False),
+        ("My own words.", None, "create_key", True),
+        ("", None, None, False),
+    ],
+)
+def test_how_a_drawn_ticket_is_answered_never_leaves_a_check_out(
+    stand: Stand, text: str, passage: str | None, intent: str | None, right: bool
+) -> None:
+    ticket = drawn_ticket(stand)
+    (waiting,) = stand.desk.to_check()
+    if text or passage:
+        stand.desk.answer(ticket.id, "ann", text, passage=passage, intent=intent)
+    else:
+        stand.desk.close(ticket.id, "ann")
+    assert stand.desk.to_check() == []
+    (checked,) = stand.project.store.tickets.checked("intent", "shop", 10)
+    assert checked.right is right
+    stand.desk.check(waiting.id, "bob", True)
+    (checked,) = stand.project.store.tickets.checked("intent", "shop", 10)
+    assert checked.right, "a person's word later on corrects it"
+
+
+def test_a_check_before_the_answer_stands(stand: Stand) -> None:
+    ticket = drawn_ticket(stand)
+    (waiting,) = stand.desk.to_check()
+    stand.desk.check(waiting.id, "ann", True)
+    stand.desk.answer(ticket.id, "ann", "In my own words.")
+    (checked,) = stand.project.store.tickets.checked("intent", "shop", 10)
+    assert checked.right
+
+
+def test_an_intent_that_nobody_knows_is_refused_before_anything_is_sent(stand: Stand) -> None:
+    ticket = drawn_ticket(stand)
+    with pytest.raises(InputError):
+        stand.desk.answer(ticket.id, "ann", "Hello.", intent="nonsense")
+    assert stand.project.store.tickets.get(ticket.id).state == "waiting"
+
+
+def test_what_the_agent_has_not_read_keeps_the_ticket_open(stand: Stand) -> None:
+    ticket = drawn_ticket(stand)
+    later = stand.desk.receive(ticket.conversation, "no, wait: a rollback!")
+    stand.desk.reply(later)
+    with pytest.raises(Conflict, match="a rollback!"):
+        stand.desk.answer(ticket.id, "ann", "Here is a key.", seen=ticket.message)
+    with pytest.raises(Conflict, match="a rollback!"):
+        stand.desk.close(ticket.id, "ann", seen=ticket.message)
+    assert stand.project.store.tickets.get(ticket.id).state == "waiting"
+    assert len(stand.desk.to_check()) == 1, "nothing is said of the machine's answer either"
+    assert stand.desk.answer(ticket.id, "ann", "Like this.", seen=later.id).author == "agent"
 
 
 def test_out_of_hours_the_truth_is_said_and_a_late_answer_arrives(stand: Stand) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from headrace.apps.support.guarantee import Guarantee, last_look
 from headrace.errors import RecipeError
@@ -15,7 +16,7 @@ from headrace.evaluation.confidence import Scale
 from headrace.evaluation.risk import error_free
 from headrace.recipe import Recipe
 from headrace.records import Answer, Check, Conversation, Message
-from headrace.store import Store
+from headrace.store import Store, tables
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 RECIPE = Recipe.model_validate(
@@ -123,6 +124,20 @@ def test_who_is_nearly_sure_asks_back_and_every_process_decides_alike(stand: Sta
     below = standing.scale.chance(standing.threshold) - standing.scale.chance(standing.asked)
     assert below == pytest.approx(RECIPE.support.ask_back, abs=1e-6)
     assert Guarantee(stand.store, RECIPE, lambda: AT).state("intent", "website") == standing
+
+
+def test_checks_that_are_deleted_or_corrected_promise_nothing_any_more(stand: Stand) -> None:
+    stand.check(0.9, True, times=NEEDED)
+    assert stand.decide(0.9) == "alone"
+    with stand.store.transaction() as connection:
+        connection.execute(delete(tables.checks).where(tables.checks.c.message == "m3"))
+    assert stand.decide(0.9) == "person", "deleted: too few are left"
+    stand.check(0.9, True)
+    assert stand.decide(0.9) == "alone"
+    with stand.store.transaction() as connection:
+        assert stand.store.tickets.recheck_in(connection, Check("m5", False, "bob", AT))
+        assert not stand.store.tickets.recheck_in(connection, Check("m5", False, "bob", AT))
+    assert stand.decide(0.9) == "person", "corrected: one is wrong"
 
 
 def test_old_checks_leave_the_window(stand: Stand) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
+from support_stand import Stand
 
 from headrace import recipe as recipes
+from headrace.apps.support.desk import Desk
 from headrace.apps.support.replies import SENTENCES, language_of
-from headrace.demo import helpdesk, support_rows
+from headrace.apps.support.said import Begun, Reply
+from headrace.demo import helpdesk, support, support_day, support_rows
+from headrace.demo.questions import Question
 from headrace.errors import NotFound
+from headrace.records import Message
 
 
 def test_every_intent_has_its_answer_in_its_language() -> None:
@@ -56,3 +65,35 @@ def test_the_recipe_is_one_and_each_sentence_is_there_in_both_languages() -> Non
     assert SENTENCES["en"].keys() == SENTENCES["zh"].keys()
     for what, sentence in SENTENCES["zh"].items():
         assert language_of(sentence.replace("{when}", "")) == "zh", what
+
+
+@dataclass
+class _Support:
+    """A desk, asked as its server is."""
+
+    desk: Desk
+
+    async def begin(self, channel: str) -> Begun:
+        return self.desk.begin(channel)
+
+    async def receive(self, conversation: str, text: str) -> Message:
+        return self.desk.receive(conversation, text)
+
+    async def reply(self, message: Message) -> Reply:
+        return self.desk.reply(message)
+
+
+def test_a_lesson_is_no_check_of_the_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support_day, "CHANNEL", "shop")
+    stand = Stand(tmp_path / "p")
+    stand.guarantee.alone = stand.guarantee.ask = 2.0
+    stand.guarantee.drawn = 1.0
+    learned: list[str] = []
+    lesson = Question("tell me of the zebra", "quota", "what of a zebra")
+    shown: Any = _Support(stand.desk)
+    assert asyncio.run(support._correct_one(Console(quiet=True), shown, [lesson], learned.extend))
+    assert [one.feedback.id for one in stand.project.store.feedback.live("intent", "shop")] == learned
+    assert len(stand.desk.to_check("shop")) == 3
+    asked = [asyncio.run(support_day.ask(shown, Question("a zebra", "quota")))]
+    assert support_day.check_all(stand.desk, asked).total() == 1
+    stand.project.close()

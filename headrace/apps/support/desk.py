@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from headrace.apps.support.policy import Weighed
 from headrace.apps.support.ports import Unwritten
 from headrace.apps.support.replies import Said, closed, say, spoken
 from headrace.apps.support.said import Begun, Choice, Reply
-from headrace.errors import Conflict, InputError, NotFound
+from headrace.errors import Conflict, HeadraceError, InputError, NotFound
 from headrace.feedback.record import pseudonym
 from headrace.records import Author, Conversation, Message, Passage, Search, Ticket, content_id
 from headrace.serving.answerer import wrong_with
@@ -29,6 +30,7 @@ from headrace.serving.answerer import wrong_with
 LONGEST = 4_000
 """Characters of a message."""
 
+_LOG = logging.getLogger(__name__)
 _NOTES: dict[str, Said] = {"asked": "asked", "angry": "angry", "unknown": "unknown"}
 
 
@@ -129,8 +131,8 @@ class Desk(HandOver):
             yield known
             return
         conversation = self._store.conversations.get(message.conversation)
-        if self._open_ticket(conversation.id) is not None:
-            yield self._stay_quiet(message)
+        if self._open_ticket(conversation.id) is not None and self._stay_quiet(message):
+            yield self._replied(message) or Reply(None)
             return
         history = self._before(message)
         weighed = self._policy.weigh(message, conversation, history)
@@ -162,11 +164,28 @@ class Desk(HandOver):
         return [m for m in self._store.conversations.messages(conversation_id, after) if visible(m)]
 
     def resume(self) -> int:
-        """Answer what a crash left unanswered, in all conversations; how many messages that were."""
-        left = self._store.conversations.unanswered()
-        for message in left:
-            self.reply(message)
-        return len(left)
+        """Answer what a crash left unanswered, in all conversations; how many messages that were.
+
+        What the machine cannot answer, as where the recipe names the channel no more, is a person's.
+        """
+        count, last = 0, None
+        while left := self._store.conversations.unanswered(after=last):
+            for message in left:
+                try:
+                    self.reply(message)
+                except HeadraceError as error:
+                    _LOG.warning("message %s is left to a person: %s", message.id, error.message)
+                    self._leave(message)
+            count, last = count + len(left), left[-1].id
+        return count
+
+    def _leave(self, message: Message) -> None:
+        """Leave a message to a person, without a word of the machine's."""
+        conversation = self._store.conversations.get(message.conversation)
+        with self._writing() as connection:
+            self._store.conversations.say_in(connection, self._quiet(message))
+            ticket = self._wait_in(connection, conversation, message.id, "unknown")
+        self._tell(ticket, conversation)
 
     def _secret(self, conversation_id: str) -> str:
         """The secret of a conversation that its sender named: always the same, and nobody else's to know."""
@@ -212,10 +231,13 @@ class Desk(HandOver):
         by_intent = proposal.task is not None and proposal.task == self.project.recipe.support.intent
         return tuple(Choice(p.intent if by_intent and p.intent else p.id, p.title) for p in asked)
 
-    def _stay_quiet(self, message: Message) -> Reply:
-        """A person is in the conversation: the message is theirs."""
-        self._store.conversations.say(self._quiet(message))
-        return self._replied(message) or Reply(None)
+    def _stay_quiet(self, message: Message) -> bool:
+        """A person is in the conversation: the message is theirs. False where they answered meanwhile."""
+        with self._writing() as connection:
+            waits = self._store.tickets.waits_in(connection, message.conversation)
+            if waits:
+                self._store.conversations.say_in(connection, self._quiet(message))
+        return waits
 
     def _written(
         self, weighed: Weighed, history: list[Message], channel: str

@@ -9,10 +9,14 @@ from headrace.records import Message
 
 TURNS = 2
 _SHORT_WORDS, _SHORT_HAN = 3, 5
+_LONG_WORDS, _LONG_HAN = 8, 12  # from which a text says enough, however it opens
 _LEANS = re.compile(
     r"^(and|or|but|so|then|also|what about|how about|what if|why|why not|how so|which one"
-    r"|the (first|second|other)|it|that|this|those|these|they|does it|is it|can it|will it|do they|are they)\b"
-    r"|\b(it|that|this one|that one|those|them)\s*[?.!]*$",
+    r"|the (first|second|other)|it|that|this|those|these|they|does it|is it|can it|will it|do they|are they)\b",
+    re.IGNORECASE,
+)
+_LEANS_BACK = re.compile(
+    r"\b(it|that|this one|that one|those|them)\s*[?.!]*$",
     re.IGNORECASE,
 )
 _LEANS_HAN = re.compile(
@@ -25,9 +29,10 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 def leans(text: str) -> bool:
     """Whether a text says too little alone: it is very short, or points at what was said before."""
     plain = text.strip()
-    if _LEANS.search(plain) or _LEANS_HAN.search(plain):
-        return True
     words, han = len(_WORD.findall(plain)), len(_HAN.findall(plain))
+    brief = words < _LONG_WORDS and han < _LONG_HAN
+    if _LEANS_BACK.search(plain) or (brief and (_LEANS.search(plain) or _LEANS_HAN.search(plain))):
+        return True
     return words + han > 0 and words < _SHORT_WORDS and han < _SHORT_HAN
 
 

@@ -3,8 +3,10 @@
 A coin is thrown for every message before it is answered. What it draws a person looks at, whatever the machine
 thinks of it, and says whether the machine's answer was right; where that was sure enough the customer has it
 already. Only these checks count: they are a random sample of everything that is asked. Answers that a customer or
-an agent happened to complain of are not, and a threshold found on them would promise nothing. Until something is
-certified the coin draws every message, since all go to a person anyway.
+an agent happened to complain of are not, and a threshold found on them would promise nothing. Nor may it depend
+on the answer whether it is checked: a drawn answer whose ticket a person answers or closes is wrong, unless the
+person says that it is right or picks it. Until something is certified the coin draws every message, since all go
+to a person anyway.
 
 From the latest checks (recipe: support.window) `headrace.evaluation.risk` finds the lowest score whose answers
 hold the target with the confidence asked. That promise is one of each look: whenever the checks are looked at,
@@ -71,7 +73,7 @@ class Guarantee:
     def __init__(self, store: Store, recipe: Recipe, clock: Clock) -> None:
         self._store, self._recipe, self._clock = store, recipe, clock
         _refuse_short_window(recipe)
-        self._known: dict[tuple[str, str], tuple[int, Standing]] = {}
+        self._known: dict[tuple[str, str], tuple[tuple[int, int], Standing]] = {}
         self._lock = threading.Lock()
 
     def decide(self, task: str, channel: str, score: float) -> Decision:
@@ -92,7 +94,7 @@ class Guarantee:
         return self._recipe.support.targets.get(channel, self._recipe.support.target)
 
     def state(self, task: str, channel: str) -> Standing:
-        """How (task, channel) stands; looked at again once there are newer checks."""
+        """How (task, channel) stands; looked at again once checks are newer, corrected or deleted."""
         version = self._store.tickets.checks_version()
         with self._lock:
             known = self._known.get((task, channel))

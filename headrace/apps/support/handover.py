@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
 
 from headrace.apps.support.base import proposal_of
 from headrace.apps.support.judging import Judging
@@ -10,7 +13,21 @@ from headrace.apps.support.replies import language_of
 from headrace.apps.support.said import Suggestion, Waiting
 from headrace.apps.support.why import Why, why
 from headrace.errors import Conflict, InputError
+from headrace.feedback.record import known_label
 from headrace.records import Check, Document, Message, Passage, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What an agent's answer says of the machine's: the label meant, where one is, and whether it was right.
+
+    `named` is an intent that the agent named: it stands against what was said before, as a check does.
+    """
+
+    proposal: Message
+    label: str | None = None
+    right: bool = False
+    named: bool = False
 
 
 class HandOver(Judging):
@@ -19,12 +36,16 @@ class HandOver(Judging):
     # -- persons
 
     def queue(self, channel: str | None = None) -> list[Waiting]:
-        """What waits for a person or is with one, oldest first."""
+        """What waits for a person or is with one, oldest first; at most 200 of either."""
         listed = self._store.tickets.list
         tickets = [*listed(state="waiting", channel=channel), *listed(state="taken", channel=channel)]
         return [
             self.waiting(ticket.id) for ticket in sorted(tickets, key=lambda ticket: (ticket.at, ticket.id))
         ]
+
+    def open_count(self, channel: str | None = None) -> int:
+        """How many there are in all; `queue` gives the first of them."""
+        return self._store.tickets.open_count(channel)
 
     def waiting(self, ticket_id: str) -> Waiting:
         """One ticket with its conversation, what the machine would have said and what else may answer."""
@@ -58,17 +79,22 @@ class HandOver(Judging):
         passage: str | None = None,
         intent: str | None = None,
         draft: bool = False,
+        seen: str | None = None,
     ) -> Message:
         """Answer a customer; on disk, and on its way to them, when this returns.
 
         `passage` names the passage that answers, whose text is sent where none is written; `intent` is the label
         that was meant. Both are the owner's word and count at once. With `draft` the text becomes a draft
-        document first. Raises Conflict where another was faster, InputError where nothing is said.
+        document first. A drawn answer of the machine's that is neither picked nor checked counts as wrong.
+        `seen` is the customer's last message that the agent has read, by default the last there is. Raises
+        Conflict where another was faster or the customer wrote after `seen`, InputError where nothing is said.
         """
         ticket = self._store.tickets.get(ticket_id)
+        said = self._store.conversations.messages(ticket.conversation)
         picked = self._picked(passage, ticket.channel)
         if not text.strip() and picked is None:
             raise InputError("the answer is empty.", field="text", cure="Write one or pick a passage.")
+        word = self._word(ticket, said, intent, picked)
         if draft:
             self._draft(ticket.channel, self._asked(ticket), text, intent)
         message = replace(
@@ -80,18 +106,28 @@ class HandOver(Judging):
         )
         with self._writing() as connection:
             self._store.tickets.move_in(connection, ticket_id, "answered", message.at, agent=agent)
+            self._store.tickets.seen_in(
+                connection, ticket.conversation, _last(said) if seen is None else seen
+            )
             self._store.conversations.set_in(connection, ticket.conversation, state="open")
             self._store.conversations.say_in(connection, message)
-        self._taught(ticket, agent, intent or passage)
+            self._settle_in(connection, word, agent)
+        if word is not None and word.label is not None:
+            self._told(word.proposal, word.label, agent)
         return message
 
     def curated(self, channel: str, intent: str, question: Message) -> Passage | None:
         """The owner's answer to an intent in a channel, in the language of a question."""
         return self._policy.curated.answer(channel, intent, language_of(question.text))
 
-    def close(self, ticket_id: str, agent: str) -> Ticket:
-        """Close a ticket and its conversation; a message of the customer's opens it again."""
+    def close(self, ticket_id: str, agent: str, *, seen: str | None = None) -> Ticket:
+        """Close a ticket and its conversation; a message of the customer's opens it again.
+
+        `seen`, what is drawn, and Conflict are as in `answer`.
+        """
         ticket = self._store.tickets.get(ticket_id)
+        said = self._store.conversations.messages(ticket.conversation)
+        word = self._word(ticket, said, None, None)
         with self._writing() as connection:
             self._store.tickets.move_in(
                 connection,
@@ -101,6 +137,10 @@ class HandOver(Judging):
                 agent=agent,
                 expected=("waiting", "taken", "answered"),
             )
+            self._store.tickets.seen_in(
+                connection, ticket.conversation, _last(said) if seen is None else seen
+            )
+            self._settle_in(connection, word, agent)
             self._store.conversations.set_in(connection, ticket.conversation, state="closed")
         return self._store.tickets.get(ticket_id)
 
@@ -127,7 +167,7 @@ class HandOver(Judging):
         return self._store.tickets.unchecked(channel, limit)
 
     def check(self, message_id: str, agent: str, right: bool, *, label: str | None = None) -> Check:
-        """Say whether the machine's answer is right, or would have been; the same again changes nothing.
+        """Say whether the machine's answer is right, or would have been; of several words the newest stands.
 
         `label`, of an answer that is wrong, is what would have been right: an intent or a passage, as the answer
         was one; it counts at once, as the owner's word. Raises Conflict where the message has no answer.
@@ -138,8 +178,8 @@ class HandOver(Judging):
             raise Conflict("there is no answer in this message to check.", where=message_id)
         check = Check(message.id, right, agent, self.project.clock())
         with self._writing() as connection:
-            first = self._store.tickets.check_in(connection, check)
-        if first and (right or label is not None):
+            changed = self._store.tickets.recheck_in(connection, check)
+        if changed if right else label is not None:
             self._told(message, answer.label if label is None else label, agent)
         return check
 
@@ -153,6 +193,33 @@ class HandOver(Judging):
             return tuple(Suggestion(one.passage, one.chance) for one in seen.found)
         chances = {name: float(str(chance)) for name, chance in found.shown.items()}
         return tuple(Suggestion(p, chances[p.id]) for p in self._passages(list(chances), channel))
+
+    def _word(
+        self, ticket: Ticket, said: Sequence[Message], intent: str | None, picked: Passage | None
+    ) -> _Word | None:
+        """What an agent's answer says of the machine's; None where there is none. InputError: no such intent."""
+        proposal = next((m for m in said if m.author == "machine" and m.reply_to == ticket.message), None)
+        answer = self._decided_by(proposal) if proposal else None
+        if proposal is None or answer is None:
+            return None
+        by_intent = answer.task == self.project.recipe.support.intent
+        if by_intent and intent is not None:
+            intent = known_label(intent, self.project.labels(answer.task))
+            return _Word(proposal, intent, intent == answer.label, named=True)
+        if picked is None:
+            return _Word(proposal)
+        meant = by_intent and picked.intent is not None
+        right = picked.id in proposal.sources or (meant and picked.intent == answer.label)
+        taught = meant or self._found_by(proposal) is not None
+        return _Word(proposal, picked.id if taught else None, right)
+
+    def _settle_in(self, connection: Connection, word: _Word | None, agent: str) -> None:
+        """Check what was drawn, so that it never depends on the answer whether it is checked."""
+        if word is None or not word.proposal.drawn:
+            return
+        store = self._store.tickets
+        check = Check(word.proposal.id, word.right, agent, self.project.clock())
+        (store.recheck_in if word.named else store.check_in)(connection, check)
 
     def _asked(self, ticket: Ticket) -> str:
         said = self._store.conversations.messages(ticket.conversation)
@@ -168,15 +235,7 @@ class HandOver(Judging):
             )
         return found[0]
 
-    def _taught(self, ticket: Ticket, agent: str, label: str | None) -> None:
-        """An agent's word on the machine's proposal: feedback of the owner's, and a check where it was drawn."""
-        said = self._store.conversations.messages(ticket.conversation)
-        proposal = next((m for m in said if m.author == "machine" and m.reply_to == ticket.message), None)
-        if proposal is None or proposal.answer is None or label is None:
-            return
-        answer, meant, _ = self._meant(proposal, label, ticket.channel)
-        if proposal.drawn and answer.id == proposal.answer:
-            right = meant == answer.label
-            self.check(proposal.id, agent, right, label=None if right else label)
-        else:
-            self._told(proposal, label, agent)
+
+def _last(said: Sequence[Message]) -> str:
+    """The id of the customer's last message; "" where there is none."""
+    return next((m.id for m in reversed(said) if m.author == "customer"), "")

@@ -51,7 +51,7 @@ class Judging(Counter):
             return Judged(found)
         answer, label, passage = self._meant(proposal, label, where.channel)
         verdict = "right" if label == answer.label else "correction"
-        feedback = self._feed(answer, verdict, label, [label], who, key)
+        feedback = self._feed(answer, verdict, label, [label], who, key, search=proposal.reply_to)
         if passage is not None:
             self._choose(proposal, passage, "customer")
         return Judged(feedback, self._then_said(proposal, passage))
@@ -141,18 +141,27 @@ class Judging(Counter):
         labels: Sequence[str],
         person: str | None,
         key: str | None = None,
+        search: str | None = None,
     ) -> Feedback:
-        """Store what somebody said of an answer; `person` is a pseudonym, None the owner."""
+        """Store what somebody said of an answer; `person` is a pseudonym, None the owner.
+
+        `search` is the id of the search whose answer it may be.
+        """
         project = self.project
         if verdict != "correction":
             label = None
         said = checked(answer, verdict, label, labels=labels, key=key, clock=project.clock, ids=project.ids)
         said = replace(said, person=person)
         by_engine = said.label is not None and answer.task == project.recipe.support.intent
-        sight = self._see(said) if by_engine else Sight()
+        sight = self._see(said) if by_engine else Sight(chance=self._shown(search, said.label))
         with self._writing() as connection:
             ruling = rule(self._store, connection, said, project.recipe.trust, sight)
             carry_out(self._store, connection, ruling)
         if self._learn is not None and said.label is not None:
             self._learn([said.id, *ruling.agreed])
         return ruling.feedback
+
+    def _shown(self, search: str | None, label: str | None) -> float | None:
+        """The chance that a search gave a passage: none where it did not find it."""
+        found = self._store.searches.find(search) if search and label else None
+        return None if found is None else float(str(found.shown.get(label or "", 0.0)))

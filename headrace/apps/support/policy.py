@@ -17,14 +17,24 @@ from dataclasses import dataclass, field, replace
 
 from headrace.apps.support.curated import Curated
 from headrace.apps.support.follow import before
-from headrace.apps.support.ports import Decides, Found, Searched, Searches, Understand
+from headrace.apps.support.ports import Decides, Searched, Searches, Understand
 from headrace.apps.support.replies import language_of, say
 from headrace.data.texts import text_key
 from headrace.errors import ArtifactError, NotServed, Refused
 from headrace.feedback.record import pseudonym
 from headrace.feedback.trust import is_sure
 from headrace.recipe import Recipe
-from headrace.records import Answer, Clock, Conversation, Decision, Json, Message, Passage, content_id
+from headrace.records import (
+    Answer,
+    Clock,
+    Conversation,
+    Decision,
+    Feedback,
+    Json,
+    Message,
+    Passage,
+    content_id,
+)
 from headrace.store import Store
 
 SEARCH = "search"
@@ -37,13 +47,19 @@ SURE = 0.8  # chance from which anger calls a person: a complaint alone is a que
 _PERSON = re.compile(
     r"\b(speak|talk|chat)\s+(to|with)\s+(\w+\s+){0,3}"
     r"(human|person|agent|someone|somebody|representative|operator|people)\b"
-    r"|\b(a|an|real|live|human)\s+(human|person|agent|being)\b[\s,]*please\b|\breal\s+(person|human)\b"
+    r"|\b(a|an|real|live|human)\s+(human|person|agent|being)\b[\s,]*please\b"
+    r"|\breal\s+(person|human)\b(?=\W*$|[,.!]|\s+(i|we|who|that|to|here|there|now|please|instead|help|answer|available)\b)"
     r"|\b(want|need|get me|give me)\s+(a|an)\s+(real\s+|live\s+|human\s+)?(person|human|agent)\b(?!\s+\w)"
-    r"|\b(connect|transfer|put)\s+me\s+(to|through|with)\b"
+    r"|\b(connect|transfer|put)\s+me\s+(through\s+)?(to|with)\s+(\w+\s+){0,3}"
+    r"(human|person|agent|someone|somebody|representative|operator|people|(support|service|staff|team)(?=\W*(please\W*)?$))\b"
+    r"|\bput\s+me\s+through\W*(please\W*)?$"
     r"|^\W*(human|agent|person|operator|representative)\W*(please\W*)?$",
     re.IGNORECASE,
 )
-_PERSON_HAN = re.compile(r"转人工|人工客服|人工服务|找人工|要人工|接人工|真人|找个人|找客服|^\W*人工\W*$")
+_PERSON_HAN = re.compile(
+    r"转人工|人工客服|人工服务|找人工|要人工|接人工|真人|找客服|^\W*人工\W*$"
+    r"|找个人(?=\W*$|[，。！,!]|来|吧|帮|跟|和我|说|聊|问|谈|处理|解决|回|给我)"
+)
 _END = re.compile(r"[.!?](?=\s)|[。！？]")
 
 
@@ -103,12 +119,12 @@ class Policy:
         searched = self._search.search(
             message.text, task=self._recipe.support.search, channel=channel, context=context
         )
-        found = self._in_language(searched.found, channel, language)
+        found = self._in_language(searched, channel, language)
         intent = self._label(asked, self._recipe.support.intent, channel)
         seen = self._record(asked, message, conversation, searched, found[0]) if found else None
         own = intent and self.curated.answer(channel, intent.label, language)
         best = (own, intent) if own and intent else (found[0][0], seen) if seen else None
-        said = self._decided(message, conversation, language, best, found)
+        said = self._decided(message, conversation, language, best, found, history)
         answers = tuple(answer for answer in (intent, seen) if answer)
         shown = {one.passage.id: one.chance for one in searched.found}
         return replace(said, answers=answers, shown=shown, asked=asked)
@@ -130,16 +146,18 @@ class Policy:
         except (NotServed, Refused, ArtifactError):
             return None
 
-    def _in_language(
-        self, found: Sequence[Found], channel: str, language: str
-    ) -> list[tuple[Passage, float]]:
-        """Found passages and their chances, in the customer's language where there are any in it."""
-        mine = [(self.curated.twin(one.passage, channel, language), one.chance) for one in found]
+    def _in_language(self, searched: Searched, channel: str, language: str) -> list[tuple[Passage, float]]:
+        """Found passages and their chances, in the customer's language where there are any in it.
+
+        What a correction put first stays first, whatever its chance.
+        """
+        mine = [(self.curated.twin(one.passage, channel, language), one.chance) for one in searched.found]
+        first = mine[0][0].id if mine and searched.because else None
         spoken = [one for one in mine if one[0].language in (language, "")]
         kept: dict[str, tuple[Passage, float]] = {}
         for passage, chance in spoken or mine:
             kept.setdefault(passage.intent or passage.id, (passage, chance))
-        return sorted(kept.values(), key=lambda one: (-one[1], not one[0].curated))
+        return sorted(kept.values(), key=lambda one: (one[0].id != first, -one[1], not one[0].curated))
 
     def _record(
         self,
@@ -150,6 +168,8 @@ class Policy:
         first: tuple[Passage, float],
     ) -> Answer:
         """The record of what was found, which feedback may then correct."""
+        lifted = searched.found[0].passage
+        kept = lifted.id == first[0].id or (lifted.intent is not None and lifted.intent == first[0].intent)
         return Answer(
             id=search_answer(message.id),
             channel=conversation.channel,
@@ -160,7 +180,7 @@ class Policy:
             release=searched.release or "",
             adapter=searched.adapter or "",
             at=self._clock(),
-            because=searched.because,
+            because=searched.because if kept else None,
             person=conversation.person,
         )
 
@@ -171,14 +191,17 @@ class Policy:
         language: str,
         best: tuple[Passage, Answer] | None,
         found: Sequence[tuple[Passage, float]],
+        history: Sequence[Message],
     ) -> Weighed:
         """What the guarantee says of the best answer, and the coin of the message."""
         if best is None:
             return Weighed(language, "person", say("unknown", language), "unknown")
         passage, answer = best
         channel = conversation.channel
-        score = self._score(answer, voice_of(conversation, self._salt))
-        decision = self._guarantee.decide(answer.task, channel, score)
+        said = self._said_by(answer)
+        score = _score(answer, said)
+        own = said is not None and said.person == voice_of(conversation, self._salt) and _of(said, history)
+        decision = self._guarantee.decide(answer.task, channel, 1.0 if own else score)
         others = [p for p, _ in found if p.id != passage.id and (p.intent or p.id) != passage.intent]
         return Weighed(
             language=language,
@@ -195,16 +218,25 @@ class Policy:
             curated=passage.curated,
         )
 
-    def _score(self, answer: Answer, who: str) -> float:
-        """How sure the machine is: as sure as can be where the owner said so of this very text, or this customer.
+    def _said_by(self, answer: Answer) -> Feedback | None:
+        """The correction that decided, where one did and it is there still."""
+        found = self._store.feedback.get([answer.because]) if answer.because else []
+        return found[0] if found else None
 
-        What a correction says of other texts is worth what the adapter thinks of it.
-        """
-        (said,) = self._store.feedback.get([answer.because]) if answer.because else (None,)
-        if said is None:
-            return answer.confidence
-        same = text_key(said.text) == text_key(answer.text)
-        return 1.0 if said.person == who or (same and is_sure(said)) else answer.confidence
+
+def _score(answer: Answer, said: Feedback | None) -> float:
+    """How sure the machine is: as sure as can be where the owner said so of this very text.
+
+    What a correction says of other texts, or a user alone says, is worth what the adapter thinks of it.
+    """
+    same = said is not None and text_key(said.text) == text_key(answer.text) and is_sure(said)
+    return 1.0 if same else answer.confidence
+
+
+def _of(said: Feedback, history: Sequence[Message]) -> bool:
+    """Whether it was said of an answer of this conversation; who shares an address shares no word."""
+    given = {m.answer for m in history if m.answer}
+    return said.answer in given | {search_answer(m.id) for m in history if m.author == "customer"}
 
 
 def wants_person(text: str) -> bool:

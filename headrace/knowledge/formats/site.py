@@ -87,11 +87,13 @@ class Part:
         """One page; None where it is gone."""
         told = known if isinstance(known, dict) else {}
         got = self._asker.get(url, etag=str(told.get("etag", "")), modified=str(told.get("modified", "")))
+        if got.status in _GONE:
+            return None
+        if not self._is_ours(got.url):
+            return Broken(url, url, "another site", f"it leads to {got.url[:200]}")
         if got.status == 304 and told:
             self.known[url] = told
             return Same(url)
-        if got.status in _GONE:
-            return None
         if got.status != 200:
             return Broken(url, url, "unreachable", f"the site answers {got.status}")
         kind = got.headers.get("content-type", "text/html").partition(";")[0].strip().lower()

@@ -10,14 +10,12 @@ from headrace.web.console.visit import BOTH, Page, Screen, Visit
 
 def show(visit: Visit) -> Response:
     """All that waits, oldest first."""
-    return visit.page(
-        "queue.html", title=visit.say("nav.queue"), waiting=_queue(visit), now=visit.project.clock()
-    )
+    return _listed(visit, "queue.html")
 
 
 def live(visit: Visit) -> Response:
     """The list alone, for pages that look again."""
-    return visit.page("queue_list.html", waiting=_queue(visit), now=visit.project.clock())
+    return _listed(visit, "queue_list.html")
 
 
 def count(visit: Visit) -> Response:
@@ -56,6 +54,8 @@ def take(visit: Visit) -> Response:
 def answer(visit: Visit) -> Response:
     """Answer the customer, in the agent's words or in a passage's."""
     found = visit.console.desk.waiting(visit.path("id"))
+    if found.draft is not None and visit.form.get("right"):
+        visit.console.desk.check(found.draft.id, visit.user.name, True)
     intent = visit.form.get("intent") or None
     visit.console.desk.answer(
         visit.path("id"),
@@ -64,13 +64,14 @@ def answer(visit: Visit) -> Response:
         passage=visit.form.get("passage") or None,
         intent=intent if intent != found.intent else None,
         draft=bool(visit.form.get("draft")),
+        seen=visit.form.get("seen"),
     )
     return visit.go("/queue", "answered")
 
 
 def close(visit: Visit) -> Response:
     """Close it without an answer."""
-    visit.console.desk.close(visit.path("id"), visit.user.name)
+    visit.console.desk.close(visit.path("id"), visit.user.name, seen=visit.form.get("seen"))
     return visit.go("/queue", "closed")
 
 
@@ -87,8 +88,13 @@ def flag(visit: Visit) -> Response:
     return visit.go(f"/queue/{visit.path('id')}", "flagged")
 
 
-def _queue(visit: Visit) -> list[Waiting]:
-    return visit.console.desk.queue() if visit.console.serves else []
+def _listed(visit: Visit, template: str) -> Response:
+    """A page of the list, which tells how many there are in all."""
+    desk = visit.console.desk if visit.console.serves else None
+    waiting: list[Waiting] = desk.queue() if desk else []
+    in_all = desk.open_count() if desk else 0
+    title, now = visit.say("nav.queue"), visit.project.clock()
+    return visit.page(template, title=title, waiting=waiting, in_all=in_all, now=now)
 
 
 SCREEN = Screen(
