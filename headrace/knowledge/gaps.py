@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ def _letters(texts: Sequence[str]) -> Vectors:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     made = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, dtype=np.float32)
-    found = made.fit_transform(texts)
+    found: Any = made.fit_transform(texts)
     distances: Vectors = np.clip(1 - np.asarray((found @ found.T).todense(), dtype=np.float32), 0, 2)
     han = np.flatnonzero([_HAN.search(text) is not None for text in texts])
     distances[np.ix_(han, han)] *= NEAR_LETTERS / NEAR_HAN

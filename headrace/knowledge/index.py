@@ -112,7 +112,9 @@ class Index:
     def _joined(self, question: Question, alone: Floats, ask: Callable[[str], Floats]) -> Floats:
         """[2, n] scores of the question alone, and where turns came before it of both together."""
         share = np.float32(question.earlier)
-        return alone if not share else np.asarray((1 - share) * alone + share * ask(question.whole))
+        if not share:
+            return alone
+        return np.asarray((1 - share) * alone + share * ask(question.whole), np.float32)
 
     def _with_before(self, question: Question) -> Floats:
         assert self._vectors is not None

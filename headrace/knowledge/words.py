@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import bm25s
 import numpy as np
@@ -88,8 +89,8 @@ class _Field:
         known = [self._known[word] for word in asked if word in self._known]
         if not known:
             return np.zeros(self._count, np.float32)
-        found: Floats = self._index.get_scores(known)
-        return found
+        index: Any = self._index  # takes numbers of words, too, which its annotation does not say
+        return np.asarray(index.get_scores(known), np.float32)
 
     def most(self, asked: Sequence[str]) -> float:
         """The sum of the words' rarities, that of a word in no passage included."""

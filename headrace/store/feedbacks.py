@@ -170,7 +170,7 @@ class Feedbacks:
     def agreed_in(self, connection: Connection) -> dict[str, builtins.list[str]]:
         """Feedback that counts as others agree, by id, and the ids of those, its own among them."""
         query = select(_T.c.id, _T.c.reason).where(_T.c.state == "agreed").order_by(_T.c.seq)
-        return {row.id: (row.reason or "").split() for row in connection.execute(query)}
+        return {row.id: str(row.reason or "").split() for row in connection.execute(query)}
 
     def agree_in(self, connection: Connection, feedback_id: str, names: Sequence[str]) -> None:
         """Let held feedback count, inside a transaction of the caller's, as `names` say the same.

@@ -137,7 +137,7 @@ class Chat(Response):
         async for piece in pieces:
             text, tokens, finish = text + piece.text, piece.tokens, piece.finish or "stop"
         said = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": said, "finish_reason": finish, "logprobs": None}
+        choice: dict[str, object] = {"index": 0, "message": said, "finish_reason": finish, "logprobs": None}
         usage = self._asked.usage_of(tokens)
         counted = {} if usage is None else {"usage": usage}
         body = self._asked.document("chat.completion", [choice], **counted, **self._asked.more)

@@ -100,7 +100,8 @@ class Outbox:
                     with only_one(self._project.store.database, self._project.folder, "outbox", "outbox."):
                         self._work()
             except AlreadyRunning:
-                pass  # another process of this project does it; it is asked again whether it still does
+                # It is asked again whether it still does.
+                self._log.debug("webhooks are another process's")
             except HeadraceError as error:
                 self._log.warning("webhooks wait", error=error.message)
             self._stopping.wait(IDLE)
@@ -182,18 +183,24 @@ class Outbox:
                 store.conversations.set_in(connection, where.id, contact=f"{THREAD}{said.thread}")
         return where
 
+    def _found(self, one: Delivery) -> tuple[Message, Conversation] | None:
+        """The message to tell and its conversation; None where it was deleted meanwhile."""
+        conversations = self._project.store.conversations
+        try:
+            message = conversations.message(one.id)
+            return message, conversations.get(message.conversation)
+        except NotFound:
+            return None
+
     def _tell(self, one: Delivery) -> None:
         """Try to tell what was said; where that fails, again later."""
         hook = self._hooks().get(one.channel)
         secrets = self._deliveries.secrets(one.channel)
-        try:
-            message = self._project.store.conversations.message(one.id)
-            where = self._project.store.conversations.get(message.conversation)
-        except NotFound:
-            hook = None  # it was deleted meanwhile
-        if hook is None or not secrets:
+        found = self._found(one)
+        if hook is None or not secrets or found is None:
             self._deliveries.settle(one, "dead", tries=one.tries)
             return
+        message, where = found
         thread = (where.contact or "").removeprefix(THREAD)
         said = Outgoing(one.id, thread, message.at, self._data(message, where))
         body, headers = messenger_of(hook).write(said, secrets, self._project.clock())

@@ -122,8 +122,10 @@ class Policy:
         found = self._in_language(searched, channel, language)
         intent = self._label(asked, self._recipe.support.intent, channel)
         seen = self._record(asked, message, conversation, searched, found[0]) if found else None
-        own = intent and self.curated.answer(channel, intent.label, language)
-        best = (own, intent) if own and intent else (found[0][0], seen) if seen else None
+        own = None if intent is None else self.curated.answer(channel, intent.label, language)
+        best = (found[0][0], seen) if seen else None
+        if intent is not None and own is not None:
+            best = (own, intent)
         said = self._decided(message, conversation, language, best, found, history)
         answers = tuple(answer for answer in (intent, seen) if answer)
         shown = {one.passage.id: one.chance for one in searched.found}
