@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.conversations import killed
 from support_stand import FAQ, PretendGuarantee, PretendWriter, Stand, put
 
+from benchmarks.conversations import killed
 from headrace.apps.support.said import Reply
 from headrace.errors import ServerFull
 from headrace.records import Message
