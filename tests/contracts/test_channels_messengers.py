@@ -119,14 +119,16 @@ def test_a_delivery_is_stored_acknowledged_answered_and_told_once(tmp_path: Path
         stand.clock.now = utc_now()
         with serving(stand) as url:
             for _ in range(3):
-                sent = httpx2.post(f"{url}/v1/hooks/partner", content=BODY, headers=by_the_library(NEW))
+                mine = by_the_library(NEW, at=utc_now())
+                sent = httpx2.post(f"{url}/v1/hooks/partner", content=BODY, headers=mine)
                 assert sent.status_code == 202
             assert sent.json() == {"accepted": True, "new": False}
             end = time.monotonic() + 15
             while not came and time.monotonic() < end:
                 time.sleep(0.05)
-            forged = httpx2.post(f"{url}/v1/hooks/partner", content=BODY, headers=by_the_library(OLD))
-            other = httpx2.post(f"{url}/v1/hooks/shop", content=BODY, headers=by_the_library(NEW))
+            theirs = by_the_library(OLD, at=utc_now())
+            forged = httpx2.post(f"{url}/v1/hooks/partner", content=BODY, headers=theirs)
+            other = httpx2.post(f"{url}/v1/hooks/shop", content=BODY, headers=mine)
         assert (forged.status_code, other.status_code) == (401, 404)
     (one,) = came
     event: Any = Webhook(NEW).verify(one[0].decode(), one[1])

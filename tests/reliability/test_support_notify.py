@@ -78,7 +78,7 @@ def test_a_delivery_is_one_that_the_standard_verifies_and_says_nothing_that_a_cu
     store: Store,
 ) -> None:
     receiver = Receiver(204)
-    notifier = Notifier(store, recipe(), clock=lambda: NOW, send=receiver)
+    notifier = Notifier(store, recipe(), clock=lambda: datetime.now(UTC), send=receiver)
     notifier(ticket(), CONVERSATION)
     soon(lambda: bool(receiver.came))
     notifier.close()
