@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.apps.support.desk import Desk
-from headrace.apps.support.said import Reply
+from headrace.apps.support.outcomes import Reply
 from headrace.demo.questions import Question
 from headrace.demo.support_rows import CHANNEL
 from headrace.records import Message

@@ -6,9 +6,11 @@ import glob
 import hashlib
 import io
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
 
 from pydantic import Field
 
@@ -16,6 +18,7 @@ from headrace.data.connectors import Broken
 from headrace.data.encodings import detect, mark_length, marked, named
 from headrace.data.fields import escaped
 from headrace.errors import NotFound
+from headrace.knowledge.formats import Read
 from headrace.recipe import Section
 
 MOST_BYTES = 20_000_000
@@ -23,11 +26,19 @@ MOST_BYTES = 20_000_000
 MOST_FILES = 50_000
 
 
-class FileOptions(Section):
+class PathOptions(Section):
     """What every format of files has."""
 
     path: str = Field(min_length=1, description="a file, a folder or a glob such as help/*.md")
+
+
+class FileOptions(PathOptions):
+    """What every format of text files has."""
+
     encoding: str = Field(default="auto", description="auto, or a name such as gb18030")
+
+
+Chosen = TypeVar("Chosen", bound=PathOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,29 @@ class Files:
     def _name(self, path: Path) -> str:
         inside = path.is_relative_to(self._folder)
         return (path.relative_to(self._folder) if inside else path).as_posix()
+
+
+class FileFormat(ABC, Generic[Chosen]):
+    """A format whose source is files: a part names its `endings` and says what one file holds."""
+
+    endings: ClassVar[tuple[str, ...]]
+
+    def __init__(self, options: Chosen, folder: Path) -> None:
+        self.options = options
+        self._files = Files(options.path, folder, self.endings)
+
+    def read(self) -> Iterator[Read | Broken]:
+        """Every document of every file; raises NotFound where there is no file, and what `documents` raises."""
+        for file in self._files.find():
+            yield from self.documents(file)
+
+    @abstractmethod
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """The documents of one file."""
+
+    def stamp(self) -> str:
+        """Changes with the files."""
+        return self._files.stamp()
 
 
 def read_bytes(file: File, most: int = MOST_BYTES) -> bytes | Broken:

@@ -258,6 +258,11 @@ class SupportRecipe(Section):
     )
     writer: ModelRecipe | None = Field(default=None, description="writes answers from passages")
 
+    @property
+    def search_task(self) -> str:
+        """The task of what was found, by which it is corrected and checked; "search" where words alone find."""
+        return self.search or "search"
+
 
 class RetentionRecipe(Section):
     """Days after which what users said is deleted; None keeps it."""

@@ -22,8 +22,6 @@ from headrace.serving.search_adapter import SearchAdapter, opened
 from headrace.store import Store
 
 Floats = NDArray[np.float32]
-UNNAMED = "search"
-"""The task of answers and corrections where the recipe names none."""
 
 _NOTHING = np.zeros(0, np.float32)
 _ALIKE: Mapping[str, float] = {"": 1.0}
@@ -112,11 +110,13 @@ class Searcher:
         """
         with self._lock:
             view = self._view(task, channel)
-            learned = self._remembered(task or UNNAMED, channel, view)
+            learned = self._remembered(task or self.recipe.support.search_task, channel, view)
         question = _question(text, context, view.adapter)
         hits = view.index.search(question, view.reranker, limit=max(limit, 1))
         vector = _NOTHING if question.vector is None else question.vector
-        recalled = learned.memory.recall(task or UNNAMED, channel, text, vector, _ALIKE)
+        recalled = learned.memory.recall(
+            task or self.recipe.support.search_task, channel, text, vector, _ALIKE
+        )
         name = view.adapter.adapter if view.adapter else ""
         found = Searched(tuple(hits), question.vector, name, view.release)
         if recalled is None:

@@ -17,8 +17,8 @@ from typing import ParamSpec, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from headrace.apps.support.desk import Desk
+from headrace.apps.support.outcomes import Begun, Judged, Reply
 from headrace.apps.support.ports import Turn
-from headrace.apps.support.said import Begun, Judged, Reply
 from headrace.errors import HeadraceError, ServerFull
 from headrace.project import Project
 from headrace.records import Answer, Author, Conversation, Message, Ticket, Verdict

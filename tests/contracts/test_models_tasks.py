@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from search_stand import WORDS
 from tiny_base import make_tiny_base
 
 from headrace import plugins
@@ -19,26 +20,6 @@ from headrace.recipe import TaskRecipe
 from headrace.tuning.features import prefix_of
 
 KINDS = ("embed",)
-WORDS = [
-    "order",
-    "pay",
-    "money",
-    "refund",
-    "card",
-    "good",
-    "bad",
-    "when",
-    "why",
-    "shoe",
-    "shirt",
-    "ship",
-    "box",
-    "late",
-    "lost",
-    "size",
-    "red",
-    "blue",
-]
 
 
 @pytest.fixture(params=KINDS)

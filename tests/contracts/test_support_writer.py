@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from chat_stand import Answer, scripted
 
-from headrace.apps.support.endpoint import Endpoint, EndpointFailed
 from headrace.apps.support.ports import Unwritten
-from headrace.apps.support.prompt import LONGEST, prompt
-from headrace.apps.support.writer import Sentence, Unknown, Writer
+from headrace.apps.support.writing.endpoint import Endpoint, EndpointFailed
+from headrace.apps.support.writing.prompt import LONGEST, prompt
+from headrace.apps.support.writing.writer import Sentence, Unknown, Writer
 from headrace.errors import InputError, Refused
 from headrace.recipe.sections import ModelRecipe
 from headrace.records import Passage

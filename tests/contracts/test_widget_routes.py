@@ -30,11 +30,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def refused(got: Got, status: int, kind: str, *, names: str | None = None) -> None:
-    """A problem document, and CORS headers for `names` alone."""
-    assert (got.status, got.headers["content-type"]) == (status, "application/problem+json"), got.body
-    assert got.json["type"] == f"/docs#{kind}"
-    assert got.headers.get("access-control-allow-origin") == names
+def problem(got: Got) -> tuple[int, str, str | None]:
+    """Status and kind of a problem document, and for whom its CORS headers are."""
+    assert got.headers["content-type"] == "application/problem+json", got.body
+    return got.status, got.json["type"].removeprefix("/docs#"), got.headers.get("access-control-allow-origin")
 
 
 def test_a_visitor_asks_is_answered_with_its_source_and_reads_it_again(server: Served) -> None:
@@ -118,7 +117,7 @@ def test_what_else_would_have_been_right_goes_to_a_person(server: Served) -> Non
     assert page.send("POST", page.at("feedback"), body).status == 200
     assert page.send("GET", page.at("messages")).json["waits"]
     empty = {"message": said["id"], "verdict": "correction"}
-    refused(page.send("POST", page.at("feedback"), empty), 422, "invalid", names=SHOP)
+    assert problem(page.send("POST", page.at("feedback"), empty)) == (422, "invalid", SHOP)
 
 
 def test_a_written_answer_comes_in_parts(tmp_path: Path) -> None:
@@ -157,15 +156,17 @@ def test_keys_of_each_kind_open_their_own_routes_alone(server: Served) -> None:
     page = server.visitor()
     body = {"text": "a key?"}
     got = page.send("POST", "/v1/predict", body)
-    refused(got, 401, "unauthorized")
+    assert problem(got) == (401, "unauthorized", None)
     secret = Visitor(server.url, server.keys["secret"])
-    refused(secret.send("POST", BEGIN, {}), 401, "unauthorized", names=SHOP)
+    assert problem(secret.send("POST", BEGIN, {})) == (401, "unauthorized", SHOP)
     for wrong in ("", "hr_pub_x", page.key[:-1] + ("a" if page.key[-1] != "a" else "b")):
-        refused(
-            page.send("POST", BEGIN, {}, Authorization=f"Bearer {wrong}"), 401, "unauthorized", names=SHOP
+        assert problem(page.send("POST", BEGIN, {}, Authorization=f"Bearer {wrong}")) == (
+            401,
+            "unauthorized",
+            SHOP,
         )
-    refused(page.send("POST", BEGIN, {}, Authorization=None), 401, "unauthorized", names=SHOP)
-    refused(server.visitor("silent").send("POST", BEGIN, {}), 404, "not-found", names=SHOP)
+    assert problem(page.send("POST", BEGIN, {}, Authorization=None)) == (401, "unauthorized", SHOP)
+    assert problem(server.visitor("silent").send("POST", BEGIN, {})) == (404, "not-found", SHOP)
 
 
 def test_a_revoked_key_opens_nothing(server: Served) -> None:
@@ -176,7 +177,7 @@ def test_a_revoked_key_opens_nothing(server: Served) -> None:
     end = time.monotonic() + 1.5
     while (got := page.send("GET", page.at("messages"))).status == 200 and time.monotonic() < end:
         time.sleep(0.05)
-    refused(got, 401, "unauthorized", names=SHOP)
+    assert problem(got) == (401, "unauthorized", SHOP)
 
 
 @pytest.mark.parametrize(
@@ -195,15 +196,15 @@ def test_a_revoked_key_opens_nothing(server: Served) -> None:
 )
 def test_a_page_that_is_not_listed_is_refused_and_never_named(server: Served, origin: str | None) -> None:
     page = server.visitor(origin=origin)
-    refused(page.send("POST", BEGIN, {}), 403, "origin")
-    refused(page.send("OPTIONS", BEGIN), 403, "origin")
+    assert problem(page.send("POST", BEGIN, {})) == (403, "origin", None)
+    assert problem(page.send("OPTIONS", BEGIN)) == (403, "origin", None)
     page.conversation = "cnv_1"
     for method, part, body in PARTS:
-        refused(page.send(method, page.at(part), body), 403, "origin")
+        assert problem(page.send(method, page.at(part), body)) == (403, "origin", None)
 
 
 def test_a_page_of_another_channel_is_refused_and_not_named(server: Served) -> None:
-    refused(server.visitor("shop", PARTNER).send("POST", BEGIN, {}), 403, "origin")
+    assert problem(server.visitor("shop", PARTNER).send("POST", BEGIN, {})) == (403, "origin", None)
 
 
 def test_two_origins_are_none(server: Served) -> None:
@@ -222,11 +223,15 @@ def test_two_origins_are_none(server: Served) -> None:
 def test_the_servers_own_page_sends_no_origin_and_is_held_to_the_list(server: Served) -> None:
     page = server.visitor().begin()
     own = {"Origin": None, "Sec_Fetch_Site": "same-origin"}
-    refused(page.send("GET", page.at("messages"), **own), 403, "origin")
+    assert problem(page.send("GET", page.at("messages"), **own)) == (403, "origin", None)
     got = page.send("GET", page.at("messages"), Host="shop.example", **own)
     assert (got.status, got.headers["access-control-allow-origin"]) == (200, SHOP)
     cross = {"Origin": None, "Sec_Fetch_Site": "cross-site"}
-    refused(page.send("GET", page.at("messages"), Host="shop.example", **cross), 403, "origin")
+    assert problem(page.send("GET", page.at("messages"), Host="shop.example", **cross)) == (
+        403,
+        "origin",
+        None,
+    )
 
 
 def test_a_preflight_says_what_may_be_sent(server: Served) -> None:
@@ -282,7 +287,7 @@ def test_a_visitor_and_an_address_may_say_so_much(server: Served) -> None:
     statuses = [page.say("a key?").status for _ in range(16)]
     assert statuses == [200] * 15 + [429]
     got = page.say("a key?")
-    refused(got, 429, "quota", names=SHOP)
+    assert problem(got) == (429, "quota", SHOP)
     assert 1 <= int(got.headers["retry-after"]) <= 60
     assert "retry-after" in got.headers["access-control-expose-headers"].lower()
     assert server.visitor().begin().say("a key?").status == 200, "others are not held up"
@@ -303,7 +308,7 @@ def test_so_many_streams_stand_open_from_an_address(server: Served) -> None:
     page = server.visitor().begin()
     opened = [page.sent("GET", page.at("events"))[0] for _ in range(8)]
     assert [connection.getresponse().status for connection in opened] == [200] * 8
-    refused(page.send("GET", page.at("events")), 429, "quota", names=SHOP)
+    assert problem(page.send("GET", page.at("events"))) == (429, "quota", SHOP)
     for connection in opened:
         connection.close()
     end = time.monotonic() + 5
@@ -330,7 +335,7 @@ def test_a_channels_quota_holds(tmp_path: Path) -> None:
             time.sleep(0.05)
         with project.store.transaction() as connection:
             project.store.usage.add_in(connection, {("shop", project.clock().date().isoformat()): 1})
-        refused(page.say("a key?"), 429, "quota", names=SHOP)
+        assert problem(page.say("a key?")) == (429, "quota", SHOP)
 
 
 @pytest.mark.parametrize(

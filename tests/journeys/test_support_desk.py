@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support_stand import FAQ, PretendGuarantee, PretendWriter, Stand, put
 
-from headrace.apps.support.said import Reply
+from headrace.apps.support.outcomes import Reply
 from headrace.errors import Conflict, InputError, NotFound
 from headrace.records import Message, Ticket
 

@@ -11,7 +11,7 @@ import pytest
 from support_stand import FAQ, PretendGuarantee, PretendWriter, Stand, put
 
 from benchmarks.conversations import killed
-from headrace.apps.support.said import Reply
+from headrace.apps.support.outcomes import Reply
 from headrace.errors import ServerFull
 from headrace.records import Message
 from headrace.web.support import SupportService

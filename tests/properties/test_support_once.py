@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 from support_stand import PretendGuarantee, Stand
 
+from headrace.apps.support.outcomes import Reply
 from headrace.apps.support.policy import coin, quoted
-from headrace.apps.support.said import Reply
 from headrace.records import Message
 
 TEXTS = ("a key?", "zebra", "转人工", "this is useless", "roll it back", "额度?")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.apps.support.sentences import LONGEST, Claim, Sentences, split
+from headrace.apps.support.writing.sentences import LONGEST, Claim, Sentences, split
 
 TEXT = st.lists(
     st.one_of(

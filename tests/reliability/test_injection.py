@@ -24,8 +24,8 @@ import pytest
 from chat_stand import Scripted, scripted
 from injection_stand import obeys, of_garak, ours
 
-from headrace.apps.support.sentences import split
-from headrace.apps.support.writer import Sentence, Unknown, Writer
+from headrace.apps.support.writing.sentences import split
+from headrace.apps.support.writing.writer import Sentence, Unknown, Writer
 from headrace.errors import Refused
 from headrace.recipe.sections import ModelRecipe
 from headrace.records import Passage

@@ -15,8 +15,8 @@ from support_stand import Stand
 
 from headrace import recipe as recipes
 from headrace.apps.support.desk import Desk
+from headrace.apps.support.outcomes import Begun, Reply
 from headrace.apps.support.replies import SENTENCES, language_of
-from headrace.apps.support.said import Begun, Reply
 from headrace.demo import helpdesk, support, support_day, support_rows
 from headrace.demo.questions import Question
 from headrace.errors import NotFound

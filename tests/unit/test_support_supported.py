@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headrace.apps.support.supported import supports
+from headrace.apps.support.writing.supported import supports
 from headrace.records import Passage
 
 EN = (

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from headrace.apps.support.guarantee import Guarantee, Standing
 from headrace.apps.support.hours import OpeningHours
 from headrace.apps.support.notify import Notifier
-from headrace.apps.support.policy import SEARCH, Policy, search_answer
+from headrace.apps.support.policy import Policy, search_answer
 from headrace.apps.support.ports import (
     Decides,
     Hours,
@@ -23,7 +23,7 @@ from headrace.apps.support.ports import (
     Understand,
     Writes,
 )
-from headrace.apps.support.writer import Writer
+from headrace.apps.support.writing.writer import Writer
 from headrace.data.mask import Masker
 from headrace.errors import NotFound
 from headrace.feedback.trust import Sight
@@ -77,7 +77,7 @@ class Counter:
         """The tasks whose scores decide in a channel: the intent's where it is asked there, and the search's."""
         support = self.project.recipe.support
         asked = self.project.recipe.channel(channel).tasks
-        return [*([support.intent] if support.intent in asked else []), support.search or SEARCH]
+        return [*([support.intent] if support.intent in asked else []), support.search_task]
 
     def standings(self, channel: str | None = None) -> dict[tuple[str, str], Standing]:
         """How the guarantee stands, by (task, channel)."""

@@ -18,10 +18,10 @@ from dataclasses import replace
 
 from headrace.apps.support.base import note_of, visible
 from headrace.apps.support.handover import HandOver
+from headrace.apps.support.outcomes import Begun, Choice, Reply
 from headrace.apps.support.policy import Weighed
 from headrace.apps.support.ports import Unwritten
 from headrace.apps.support.replies import Said, closed, say, spoken
-from headrace.apps.support.said import Begun, Choice, Reply
 from headrace.errors import Conflict, HeadraceError, InputError, NotFound
 from headrace.feedback.record import pseudonym
 from headrace.records import Author, Conversation, Message, Passage, Search, Ticket, content_id
@@ -310,7 +310,7 @@ class Desk(HandOver):
         """What was found, under the id of the message, for the reranker to learn from."""
         if not weighed.shown:
             return []
-        task = self.project.recipe.support.search or "search"
+        task = self.project.recipe.support.search_task
         text = weighed.asked
         return [Search(message.id, conversation.channel, task, text, weighed.shown, self.project.clock())]
 

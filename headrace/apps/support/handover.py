@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from headrace.apps.support.base import proposal_of
 from headrace.apps.support.judging import Judging
+from headrace.apps.support.outcomes import Suggestion, Waiting
 from headrace.apps.support.replies import language_of
-from headrace.apps.support.said import Suggestion, Waiting
 from headrace.apps.support.why import Why, why
 from headrace.errors import Conflict, InputError
 from headrace.feedback.record import known_label

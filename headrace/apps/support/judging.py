@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.apps.support.base import Counter, proposal_of, visible
+from headrace.apps.support.outcomes import Judged
 from headrace.apps.support.policy import quoted, voice_of
 from headrace.apps.support.replies import language_of, say
-from headrace.apps.support.said import Judged
 from headrace.errors import InputError, NotFound
 from headrace.feedback.record import checked, known_label, pseudonym
 from headrace.feedback.trust import Sight, carry_out, rule

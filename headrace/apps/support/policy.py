@@ -37,9 +37,6 @@ from headrace.records import (
 )
 from headrace.store import Store
 
-SEARCH = "search"
-"""The task of a found passage's score, where the recipe names none."""
-
 CHOICES = 3
 QUOTE = 600  # characters
 SURE = 0.8  # chance from which anger calls a person: a complaint alone is a question like others
@@ -175,7 +172,7 @@ class Policy:
         return Answer(
             id=search_answer(message.id),
             channel=conversation.channel,
-            task=self._recipe.support.search or SEARCH,
+            task=self._recipe.support.search_task,
             text=asked,
             label=first[0].id,
             confidence=first[1],
@@ -268,4 +265,4 @@ def voice_of(conversation: Conversation, salt: bytes) -> str:
 
 def search_answer(message_id: str) -> str:
     """The id of the Answer that a search gave to a customer's message."""
-    return content_id("ans", message_id, SEARCH)
+    return content_id("ans", message_id, "search")

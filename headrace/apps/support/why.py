@@ -47,7 +47,7 @@ class Why:
 
 def why(store: Store, recipe: Recipe, answer: Answer, see: See, search: Searches) -> Why:
     """The reasons of an answer, by what serves now: an intent's from the engine, a passage's from the search."""
-    by_intent = answer.task != (recipe.support.search or "search")
+    by_intent = answer.task != recipe.support.search_task
     chances = _of_label(answer, see) if by_intent else _of_passage(answer, recipe, search)
     found = pieces(answer.text, chances)
     said = store.feedback.get([answer.because]) if answer.because else []

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from headrace import plugins
 from headrace.data.progress import Progress
-from headrace.errors import ArtifactError, TrainingError
+from headrace.errors import TrainingError
 from headrace.feedback.radius import SHARE as REACHED
 from headrace.flywheel.forgetting.lineage import place_now, written
 from headrace.flywheel.retrieval.asking import Asking
 from headrace.flywheel.retrieval.pairs import pairs_of, teaching
+from headrace.flywheel.training.graphs import graph_of
 from headrace.knowledge.fuse import choose_share, scaled
 from headrace.knowledge.rerank import (
     CANDIDATES,
@@ -35,13 +36,11 @@ from headrace.models.delta import MODULES
 from headrace.models.tasks.embed import Options
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Example, Passage, content_id
-from headrace.serving.export import export
 from headrace.serving.search_adapter import FOLDER, SearchAdapter
 from headrace.store import Store
 from headrace.store import manifest as manifests
 from headrace.tuning.lesson import Lesson
 
-GRAPH_FILES = ("graph.onnx", "tokenizer.json", "base.json")
 CALIBRATED_ON = 512
 ASKED = 1000
 """Questions that teach the ranking, at most."""
@@ -177,25 +176,17 @@ class SearchTrainer:
         low = base.layers - Options().top(base.layers)
         sites = [(layer, module) for layer in range(low, base.layers) for module in MODULES]
         key = json.dumps(["embed", base.fingerprint, settings.longest, settings.prefix, settings.precision])
-        for adapter in self.store.history.adapters():
-            if adapter.lineage.get("graph") == key and self._whole(adapter):
-                return key, {name: adapter.files[name] for name in GRAPH_FILES}
-        self.progress(f"exporting {settings.base}", 0, 1)
-        exported = export(
+        files, _ = graph_of(
+            self.store,
+            key,
             base,
+            settings,
             sites,
-            longest=settings.longest,
-            prefix=settings.prefix,
-            precision=settings.precision,
-            texts=[passage.text for passage in passages[:CALIBRATED_ON]],
+            known=self.store.history.adapters(),
+            texts=lambda: [passage.text for passage in passages[:CALIBRATED_ON]],
+            progress=self.progress,
         )
-        return key, self._put(exported)
-
-    def _whole(self, adapter: Adapter) -> bool:
-        try:
-            return all(self.store.artifacts.get(adapter.files[name]) for name in GRAPH_FILES)
-        except (ArtifactError, KeyError):
-            return False
+        return key, files
 
     def _ranking(
         self, files: Mapping[str, str], pairs: Sequence[Example], passages: Sequence[Passage]

@@ -13,9 +13,9 @@ from pathlib import Path
 from headrace import plugins
 from headrace.data.aliases import added
 from headrace.data.progress import Progress
-from headrace.errors import ArtifactError
 from headrace.feedback.radius import REFERENCES
 from headrace.flywheel.forgetting.lineage import maker_of_graph, place_now, written
+from headrace.flywheel.training.graphs import graph_of, has_graph
 from headrace.flywheel.training.reach import drawn_of, reach_of
 from headrace.flywheel.training.side_by_side import Asked, SideBySide, worth_it
 from headrace.models.adapter import HEAD_FILE
@@ -23,8 +23,8 @@ from headrace.models.base import resolve
 from headrace.models.delta import CONFIG_FILE, WEIGHTS_FILE, Delta
 from headrace.recipe import Recipe
 from headrace.records import Adapter, Clock, Example, content_id
+from headrace.serving.encoder import FILES as GRAPH_FILES
 from headrace.serving.engine import Engine
-from headrace.serving.export import export
 from headrace.serving.live import RADIUS_FILE
 from headrace.serving.quantise import ROWS
 from headrace.store import Store
@@ -33,7 +33,6 @@ from headrace.tuning.lesson import Lesson, Trained
 
 FEW = 0.5
 """Share of the rows of a label on average below which one that was added is fitted alone at the end."""
-GRAPH_FILES = ("graph.onnx", "tokenizer.json", "base.json")
 
 
 class Trainer:
@@ -115,7 +114,7 @@ class Trainer:
     def _new(
         self, task: str, channels: Iterable[tuple[str, Sequence[Example]]], start: Adapter
     ) -> Iterator[Asked]:
-        graph = self._graph_of(start) if self._learns_reach() and self._whole(start) else {}
+        graph = self._graph_of(start) if self._learns_reach() and has_graph(self.store, start) else {}
         for number, (channel, examples) in enumerate(channels, 1):
             key = self._key(task, channel, examples, start, self.recipe.seed)
             if self._known(task, channel, key) is None:
@@ -234,37 +233,22 @@ class Trainer:
     def _graph(
         self, task: str, files: Mapping[str, bytes], examples: Sequence[Example]
     ) -> tuple[str, dict[str, str], str | None]:
-        """The digests of the exported graph; exported once per base, settings and adapted layers.
-
-        An int8 graph is calibrated on rows of the first training that needs it; later ones share it, so that
-        a thousand channels are served by one graph; the last of the three names the adapter of those rows, where
-        it is another.
-        """
+        """Key and digests of the exported graph, and the adapter on whose rows it was calibrated, if another."""
         settings = self.recipe.task(task)
         base = resolve(settings.base, self.cache)
         sites = sorted(Delta.from_files(files).factors) if CONFIG_FILE in files else []
         key = json.dumps([base.fingerprint, settings.longest, settings.prefix, sites, settings.precision])
-        for adapter in self._adapters():
-            if adapter.lineage.get("graph") == key and self._whole(adapter):
-                graph = {name: adapter.files[name] for name in GRAPH_FILES}
-                return key, graph, maker_of_graph(self.store, adapter)
-        self.progress(f"exporting {settings.base}", 0, 1)
-        exported = export(
+        graph, shared = graph_of(
+            self.store,
+            key,
             base,
+            settings,
             sites,
-            longest=settings.longest,
-            prefix=settings.prefix,
-            precision=settings.precision,
-            texts=[example.text for example in drawn_of(examples, ROWS, self.recipe.seed)],
+            known=self._adapters(),
+            texts=lambda: [example.text for example in drawn_of(examples, ROWS, self.recipe.seed)],
+            progress=self.progress,
         )
-        return key, {name: self.store.artifacts.put(content) for name, content in exported.items()}, None
-
-    def _whole(self, adapter: Adapter) -> bool:
-        """Whether the files of its graph are there, every byte; else they are exported anew."""
-        try:
-            return all(self.store.artifacts.get(adapter.files[name]) for name in GRAPH_FILES)
-        except ArtifactError:
-            return False
+        return key, graph, None if shared is None else maker_of_graph(self.store, shared)
 
     def _learns_reach(self) -> bool:
         return self.recipe.memory.enabled and self.recipe.memory.radius is None

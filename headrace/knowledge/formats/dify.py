@@ -10,7 +10,6 @@ given word for word; segments of one file are the passages of one document.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from headrace.data.connectors import Broken
@@ -19,7 +18,7 @@ from headrace.data.readers.lines import Source
 from headrace.data.readers.table import read_rows
 from headrace.errors import InputError
 from headrace.knowledge.answers import answered, shown
-from headrace.knowledge.files import File, FileOptions, Files
+from headrace.knowledge.files import File, FileFormat, FileOptions
 from headrace.knowledge.formats import Piece, Read
 
 ENDINGS = (".csv", ".jsonl")
@@ -32,25 +31,15 @@ class Options(FileOptions):
     """Where the exports are."""
 
 
-class Part:
+class Part(FileFormat[Options]):
     """The format."""
 
-    def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self._files = Files(options.path, folder, ENDINGS)
+    endings = ENDINGS
 
-    def read(self) -> Iterator[Read | Broken]:
-        """A document a question, or a file of segments; raises NotFound where there is no file."""
-        for file in self._files.find():
-            yield from self._file(file)
-
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self._files.stamp()
-
-    def _file(self, file: File) -> Iterator[Read | Broken]:
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """A document a question, or one of the file's segments."""
         segments: list[Piece] = []
-        for row in read_rows(Source(file.path, file.name, self._options.encoding)):
+        for row in read_rows(Source(file.path, file.name, self.options.encoding)):
             if isinstance(row, Broken):
                 yield row
                 continue

@@ -8,7 +8,6 @@ id or else its question; its answer is given word for word.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -19,7 +18,7 @@ from headrace.data.readers.lines import Source
 from headrace.data.readers.table import read_rows
 from headrace.errors import InputError
 from headrace.knowledge.answers import answered, shown
-from headrace.knowledge.files import File, FileOptions, Files
+from headrace.knowledge.files import File, FileFormat, FileOptions
 from headrace.knowledge.formats import Read
 from headrace.recipe.sections import nearest
 
@@ -50,25 +49,15 @@ class Options(FileOptions):
     channel: str | None = Field(default=None, description="column of the only channel that the row answers")
 
 
-class Part:
+class Part(FileFormat[Options]):
     """The format."""
 
-    def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self._files = Files(options.path, folder, ENDINGS)
+    endings = ENDINGS
 
-    def read(self) -> Iterator[Read | Broken]:
-        """A document a row; raises NotFound where there is no file, InputError where a column is missing."""
-        for file in self._files.find():
-            yield from self._table(file)
-
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self._files.stamp()
-
-    def _table(self, file: File) -> Iterator[Read | Broken]:
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """A document a row; raises InputError where a column is missing."""
         columns: dict[str, str] | None = None
-        for row in read_rows(Source(file.path, file.name, self._options.encoding)):
+        for row in read_rows(Source(file.path, file.name, self.options.encoding)):
             if isinstance(row, Broken):
                 yield row
                 continue
@@ -79,7 +68,7 @@ class Part:
         """The column of each part that the table has; raises InputError for one that must be there."""
         found: dict[str, str] = {}
         for part, guesses in GUESSES.items():
-            given = getattr(self._options, part)
+            given = getattr(self.options, part)
             if given is not None and given not in there:
                 raise InputError(
                     f"there is no column {given!r}.", where=where, field=part, cure=nearest(given, there)

@@ -12,11 +12,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from headrace.data.connectors import Broken
 from headrace.knowledge.answers import answered
-from headrace.knowledge.files import File, FileOptions, Files, read_text
+from headrace.knowledge.files import File, FileFormat, FileOptions, read_text
 from headrace.knowledge.formats import Piece, Read
 
 ENDINGS = (".csv",)
@@ -29,22 +28,15 @@ class Options(FileOptions):
     """Where the exports are."""
 
 
-class Part:
+class Part(FileFormat[Options]):
     """The format."""
 
-    def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self._files = Files(options.path, folder, ENDINGS)
+    endings = ENDINGS
 
-    def read(self) -> Iterator[Read | Broken]:
-        """A document a question, and one of a file's passages; raises NotFound where there is no file."""
-        for file in self._files.find():
-            text = read_text(file, self._options.encoding)
-            yield from [text] if isinstance(text, Broken) else _file(file, text)
-
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self._files.stamp()
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """A document a question, and one of the passages."""
+        text = read_text(file, self.options.encoding)
+        yield from [text] if isinstance(text, Broken) else _file(file, text)
 
 
 def _file(file: File, text: str) -> Iterator[Read | Broken]:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from headrace.data.connectors import Broken
-from headrace.knowledge.files import File, FileOptions, Files, read_text
+from headrace.knowledge.files import File, FileFormat, FileOptions, read_text
 from headrace.knowledge.formats import Read
 from headrace.knowledge.outline import Outline
 
@@ -27,23 +27,19 @@ class Options(FileOptions):
     """Where the files are."""
 
 
-class Part:
+class Part(FileFormat[Options]):
     """The format."""
 
+    endings = ENDINGS
+
     def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self._files = Files(options.path, folder, ENDINGS)
+        super().__init__(options, folder)
         self._parser = MarkdownIt("commonmark").enable("table")
 
-    def read(self) -> Iterator[Read | Broken]:
-        """A document a file; raises NotFound where there is none."""
-        for file in self._files.find():
-            text = read_text(file, self._options.encoding)
-            yield text if isinstance(text, Broken) else self._document(file, text)
-
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self._files.stamp()
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """A document, the file."""
+        text = read_text(file, self.options.encoding)
+        yield text if isinstance(text, Broken) else self._document(file, text)
 
     def _document(self, file: File, text: str) -> Read | Broken:
         matter, body = _front_matter(text)

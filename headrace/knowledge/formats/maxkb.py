@@ -11,14 +11,13 @@ word, one without is a passage. The .xls of MaxKB 1 is to be saved as .xlsx firs
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from headrace.data.connectors import Broken
 from headrace.data.readers.delimited import Record, read_delimited
 from headrace.data.readers.lines import Source
 from headrace.errors import InputError
 from headrace.knowledge.answers import LONGEST
-from headrace.knowledge.files import File, FileOptions, Files, read_bytes
+from headrace.knowledge.files import File, FileFormat, FileOptions, read_bytes
 from headrace.knowledge.formats import Piece, Read
 from headrace.knowledge.workbook import Sheet, member, opened, sheets
 
@@ -30,32 +29,25 @@ class Options(FileOptions):
     """Where the exports are."""
 
 
-class Part:
+class Part(FileFormat[Options]):
     """The format."""
 
-    def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self._files = Files(options.path, folder, ENDINGS)
+    endings = ENDINGS
 
-    def read(self) -> Iterator[Read | Broken]:
-        """A document a sheet; raises NotFound where there is no file."""
-        for file in self._files.find():
-            try:
-                found = list(self._sheets(file))
-            except InputError as error:
-                yield Broken(file.name, "", "unreadable", error.message)
-                continue
-            for sheet in found:
-                yield sheet if isinstance(sheet, Broken) else _document(file, sheet)
-
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self._files.stamp()
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """A document a sheet."""
+        try:
+            found = list(self._sheets(file))
+        except InputError as error:
+            yield Broken(file.name, "", "unreadable", error.message)
+            return
+        for sheet in found:
+            yield sheet if isinstance(sheet, Broken) else _document(file, sheet)
 
     def _sheets(self, file: File) -> Iterator[Sheet | Broken]:
         ending = file.path.suffix.lower()
         if ending == ".csv":
-            yield from _table(Source(file.path, file.name, self._options.encoding), file.path.stem)
+            yield from _table(Source(file.path, file.name, self.options.encoding), file.path.stem)
             return
         data: bytes | Broken | None = read_bytes(file)
         if isinstance(data, bytes) and ending == ".zip":

@@ -10,7 +10,6 @@ import io
 import logging
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -18,9 +17,8 @@ from pydantic import Field
 from headrace.data.connectors import Broken
 from headrace.data.fields import escaped
 from headrace.errors import MissingExtra
-from headrace.knowledge.files import File, Files, read_bytes
+from headrace.knowledge.files import File, FileFormat, PathOptions, read_bytes
 from headrace.knowledge.formats import Piece, Read
-from headrace.recipe import Section
 
 ENDINGS = (".pdf",)
 MOST_BYTES = 50_000_000
@@ -32,27 +30,21 @@ _HAN_END = re.compile(
 _LINE = re.compile(r"(?<!\n)\n(?!\n|\s*(?:[-•·*▪]|\d{1,3}[.)])\s)")
 
 
-class Options(Section):
+class Options(PathOptions):
     """Where the files are."""
 
     path: str = Field(min_length=1, description="a file, a folder or a glob such as manuals/*.pdf")
 
 
-class Part:
+class Part(FileFormat[Options]):
     """The format."""
 
-    def __init__(self, options: Options, folder: Path) -> None:
-        self._files = Files(options.path, folder, ENDINGS)
+    endings = ENDINGS
 
-    def read(self) -> Iterator[Read | Broken]:
-        """A document a file; raises NotFound where there is none, MissingExtra."""
-        for file in self._files.find():
-            data = read_bytes(file, MOST_BYTES)
-            yield data if isinstance(data, Broken) else _document(file, data)
-
-    def stamp(self) -> str:
-        """Changes with the files."""
-        return self._files.stamp()
+    def documents(self, file: File) -> Iterator[Read | Broken]:
+        """A document, the file; raises MissingExtra."""
+        data = read_bytes(file, MOST_BYTES)
+        yield data if isinstance(data, Broken) else _document(file, data)
 
 
 def _document(file: File, data: bytes) -> Read | Broken:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from headrace.apps.support.desk import LONGEST
-from headrace.apps.support.said import Reply
+from headrace.apps.support.outcomes import Reply
 from headrace.records import Author, Channel, Conversation, Message, utc_now
 from headrace.web.api import bodies
 from headrace.web.api.schemas import readable

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from headrace.apps.support.desk import LONGEST
-from headrace.apps.support.said import Begun, Reply
+from headrace.apps.support.outcomes import Begun, Reply
 from headrace.errors import InputError
 from headrace.records import Channel, Conversation, Message
 from headrace.store import Reply as Kept

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from headrace.apps.support.guarantee import Standing
-from headrace.apps.support.policy import SEARCH
 from headrace.web.console.visit import Page, Screen, Visit
 
 
@@ -36,7 +35,7 @@ def standings(visit: Visit) -> list[Stands]:
     for channel in support.channels:
         said = {decision: n for (name, decision), n in counts.items() if name == channel}
         asks = support.intent in visit.project.recipe.channel(channel).tasks
-        for task in (support.intent if asks else None, support.search or SEARCH):
+        for task in (support.intent if asks else None, support.search_task):
             if task is None:
                 continue
             state = visit.console.guarantee.state(task, channel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from headrace.apps.support.said import Waiting
+from headrace.apps.support.outcomes import Waiting
 from headrace.web.console.visit import BOTH, Page, Screen, Visit
 
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from headrace.apps.support.sentences import split
+from headrace.apps.support.writing.sentences import split
 from headrace.records import Passage
 
 _ADDRESS = re.compile(

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from headrace.apps.support.endpoint import Endpoint, EndpointFailed
 from headrace.apps.support.ports import Unwritten
-from headrace.apps.support.prompt import prompt
-from headrace.apps.support.sentences import Claim, Sentences
-from headrace.apps.support.supported import supports
+from headrace.apps.support.writing.endpoint import Endpoint, EndpointFailed
+from headrace.apps.support.writing.prompt import prompt
+from headrace.apps.support.writing.sentences import Claim, Sentences
+from headrace.apps.support.writing.supported import supports
 from headrace.errors import Refused
 from headrace.recipe.sections import ModelRecipe
 from headrace.records import Passage
