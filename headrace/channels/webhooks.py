@@ -47,11 +47,14 @@ class WebhookVerbs:
     def deliveries(
         self: OpenProject, channel: str | None = None, state: DeliveryState | None = None
     ) -> list[Delivery]:
-        """Deliveries of webhooks, newest first."""
+        """Deliveries of webhooks, newest first; raises NotFound for a channel that is none."""
+        if channel is not None:
+            self.recipe.channel(channel)
         return self.store.deliveries.list(channel=channel, state=state)
 
     def deliver_again(self: OpenProject, channel: str) -> int:
-        """Try anew what was given up on its way out to a channel; how many that were."""
+        """Try anew what was given up on its way out to a channel; how many that were. Raises NotFound."""
+        self.recipe.channel(channel)
         dead = [
             one for one in self.store.deliveries.list(channel=channel, state="dead") if one.direction == "out"
         ]

@@ -37,6 +37,12 @@ def _desk(project: Project) -> Desk:
     return found
 
 
+def _known(project: Project, channel: str | None) -> None:
+    """Raise NotFound for a channel that is none."""
+    if channel is not None:
+        project.recipe.channel(channel)
+
+
 def _channel(project: Project, given: str | None) -> str:
     return the_only("channel", given, project.recipe.support.channels)
 
@@ -94,6 +100,7 @@ def tickets(ctx: typer.Context, channel: OnlyChannel = None, as_json: Json = Fal
     """
     with session(ctx).project() as project:
         desk = _desk(project)
+        _known(project, channel)
         found, waiting = desk.queue(channel), desk.open_count(channel)
     if len(found) < waiting:
         note(f"Shown: {len(found)} of {waiting}.")
@@ -206,6 +213,7 @@ def check(
             else:
                 say(f"{done.message}: {'right' if done.right else 'wrong'}.")
             return
+        _known(project, channel)
         found = desk.to_check(channel)
         asked = [
             project.store.conversations.message(one.reply_to).text if one.reply_to else "" for one in found

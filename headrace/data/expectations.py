@@ -75,7 +75,11 @@ def _read(line: int, row: dict[str, str]) -> Expectation:
 
 def _check(one: Expectation, where: str) -> None:
     if not one.channel or not one.question or bool(one.intent) == bool(one.document):
-        raise InputError("it is no expectation.", where=where, cure=_cure())
+        raise InputError(
+            "a channel, a question, and either an intent or a document are needed.",
+            where=where,
+            cure=_cure(),
+        )
 
 
 def _write(folder: Path, all_: Sequence[Expectation]) -> None:

@@ -38,7 +38,12 @@ class KnowledgeVerbs:
         state: DocumentState | None = None,
         flagged: bool = False,
     ) -> list[Document]:
-        """Documents by source and place; with `channel` those that may answer there: its own and all's."""
+        """Documents by source and place; with `channel` those that may answer there: its own and all's.
+
+        Raises NotFound for a channel that is none.
+        """
+        if channel is not None:
+            self.recipe.channel(channel)
         found = self.store.documents.list(source=source, state=state, flagged=flagged)
         return [document for document in found if channel is None or document.channel in (None, channel)]
 
@@ -124,7 +129,10 @@ class KnowledgeVerbs:
 
         They are the messages that went to a person, newest 2,000, or `questions`. `vectors` makes an array (n,
         width) of n texts; without it their words and letters are compared. `least` is how often a gap was asked.
+        Raises NotFound for a channel that is none.
         """
+        if channel is not None:
+            self.recipe.channel(channel)
         asked = open_questions(self.store, channel) if questions is None else [Asked(q) for q in questions]
         written = [d for d in self.store.documents.list(source=OWNER) if d.state != "gone"]
         answers = [d for d in written if d.channel in (None, channel)]

@@ -74,3 +74,19 @@ def test_every_example_works_when_it_is_typed(shop: Path, run: Run) -> None:
                 document = re.findall(r"\bdoc_\w+", out + err)[-1]
     found = json.loads(run("search 'a refund?' --channel website --json")[1])["found"]
     assert found[0]["text"] == "Five days."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "knowledge gaps --channel nope",
+        "webhook list nope",
+        "webhook retry nope",
+        "support tickets --channel nope",
+        "support check --channel nope",
+        "knowledge list --channel nope",
+    ],
+)
+def test_a_channel_that_is_none_is_named_and_not_shown_as_empty(shop: Path, run: Run, line: str) -> None:
+    code, _, err = run(line)
+    assert (code, "there is no channel 'nope'" in err) == (2, True)
